@@ -1,0 +1,117 @@
+/** What Pare knows of one operator: the shape of a record, and the site at which a record is asked. */
+import type { Emitter } from "../graph/emit.js";
+import type { Attribute, ElementType, Node, Shape, Tensor, ValueType } from "../graph/graph.js";
+
+/** "Does not apply", with the reason: it becomes the error text and the cell of the generated support table. */
+export interface None {
+  readonly none: string;
+}
+export const none = (why: string): None => ({ none: why });
+export const isNone = (facet: unknown): facet is None => typeof facet === "object" && facet !== null && "none" in facet;
+
+/** Reads a node's attributes with defaults; throws a PareError that names node, attribute, wanted and found kind. */
+export interface AttributeReader {
+  int(name: string, fallback?: number): number;
+  ints(name: string): readonly number[] | null;
+  ints(name: string, fallback: readonly number[]): readonly number[];
+  float(name: string, fallback?: number): number;
+  floats(name: string): readonly number[] | null;
+  string(name: string, fallback?: string): string;
+  tensor(name: string): Tensor | null;
+  raw(name: string): Attribute | null;
+  has(name: string): boolean;
+  /** Version of the node's domain in this model: attributes move to inputs over the versions. */
+  readonly opset: number;
+  readonly node: Node;
+}
+
+/** One node in its place, as the facets see it. Lists follow the node's inputs (x) and outputs (y). */
+export interface Site<A = unknown> {
+  readonly node: Node;
+  readonly opset: number;
+  /** The record's `attrs` facet, evaluated. */
+  readonly a: A;
+  /** Types and shapes of the inputs; null where the input is absent. shape null: rank unknown; Dim "": length unknown. */
+  readonly x: readonly (ValueType | null)[];
+  /** Output types, once inferred (empty inside `shape`). */
+  readonly y: readonly (ValueType | null)[];
+  /** The value of input i where it is known before running: an initialiser, or folded shape arithmetic. */
+  value(i: number): Tensor | null;
+}
+/** A site in a training graph: every shape is fixed, inputs and outputs have names, and gradients of the outputs are given. */
+export interface GradientSite<A = unknown> extends Site<A> {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** dL/d(output k), or null where nothing downstream depends on it. At least one is not null. */
+  readonly dy: readonly (string | null)[];
+  /** Whether anyone wants dL/d(input i): do not emit nodes for the others. */
+  readonly wanted: readonly boolean[];
+  /** Fixed dims of input i / output k. Throws where they are not known. */
+  dims(i: number): readonly number[];
+  outDims(k: number): readonly number[];
+}
+
+/** Emits the gradient in plain ONNX at opset >= 21 or composite nodes of domain "pare"; returns dL/d(input i) by name, null where it is zero or not wanted. */
+export type Gradient<A> = (g: Emitter, s: GradientSite<A>) => readonly (string | null)[];
+
+/**
+ * Which axes are the same axis, in einx's notation: "n (g c) h w, (g o) c kh kw, (g o) -> n (g o) y x".
+ * Marks: x... remaining axes aligned at the right; x! position or count matters; x~ a statistic is taken over it; a number: a fixed
+ * factor; (a + b) a concatenation. An input without a term (shape data) is an empty term. `sizes` gives letters that no single axis shows.
+ */
+export interface AxesSpec {
+  readonly text: string;
+  readonly sizes?: Readonly<Record<string, number>>;
+}
+/** Slice, Gather by a constant: output axis d keeps these indices of input 0's axis `from`. */
+export interface AxesPick {
+  readonly picks: readonly {
+    readonly from: number;
+    readonly indices: readonly number[] | null;
+    readonly dropped?: boolean;
+  }[];
+}
+export type Axes<A> = string | ((s: Site<A>) => string | AxesSpec | AxesPick | None) | None;
+
+/** What changes in the node when channels are cut: constants and attributes that repeat a size which the axes already know. */
+export interface Kept {
+  /** Sizes after the cut of input i / output k. */
+  readonly x: readonly (readonly number[] | null)[];
+  readonly y: readonly (readonly number[] | null)[];
+  /** Does index k of axis d of input i survive, and how many before it do? */
+  has(i: number, d: number, k: number): boolean;
+  before(i: number, d: number, k: number): number;
+}
+export interface Rewrite {
+  readonly attributes?: Readonly<Record<string, Attribute | null>>;
+  readonly inputs?: Readonly<Record<number, Tensor>>;
+}
+
+/** Role in quantization. "weights": a contraction whose weight is worth quantizing; "passes": commutes with the scale (ReLU, pooling, reshapes); "arithmetic": quantizable, needs ranges of its own. */
+export type QuantRole = "weights" | "passes" | "arithmetic" | None;
+
+/** Every facet is required: leaving one out is a compile error. */
+export interface Operator<A = unknown> {
+  /** ONNX operator type, exactly; domain "" is the standard one. */
+  readonly type: string;
+  readonly domain: string;
+  readonly attrs: (r: AttributeReader) => A;
+  readonly axes: Axes<A>;
+  /** Output types and shapes from the inputs'; unknown dims are "". Throws PareError where the node is wrong. */
+  readonly shape: (s: Site<A>) => readonly (ValueType | null)[];
+  readonly grad: Gradient<A> | None;
+  readonly quant: QuantRole;
+  /** Name of the runtime's kernel. */
+  readonly packs: string | None;
+  /** Rewrites the node as one of the newest form (opset 21) with the same meaning, or "same" where nothing changed in form or meaning since `opset`. */
+  readonly raise: ((g: Emitter, node: Node, opset: number, s: Site<A> | null) => readonly string[] | "same") | "same";
+  /** Constants that repeat a size; "none needed" for most. */
+  readonly rewrite: ((s: Site<A>, kept: Kept) => Rewrite) | "none needed";
+  /** Computes small integer or float outputs from constant inputs, for shape arithmetic; null where it cannot. */
+  readonly fold: ((s: Site<A>) => readonly (Tensor | null)[] | null) | None;
+}
+
+/** Defines a record. The attribute type A flows from `attrs` into the other facets. */
+export const op = <A>(record: Operator<A>): Operator<A> => record;
+
+export type { ElementType, Shape };

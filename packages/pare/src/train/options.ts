@@ -1,0 +1,119 @@
+/** What `train` is told. Everything that changes the trained bytes is here; the number of workers is here too and does not. */
+import type { Dataset } from "../data/dataset.js";
+import type { Engine } from "../engine/engine.js";
+import type { Emitter } from "../graph/emit.js";
+import type { Graph } from "../graph/graph.js";
+
+export type OptimizerOptions =
+  | { readonly kind: "sgd"; readonly momentum?: number; readonly nesterov?: boolean }
+  | { readonly kind: "adam" | "adamw"; readonly beta1?: number; readonly beta2?: number; readonly epsilon?: number }
+  | { readonly kind: "rmsprop"; readonly decay?: number; readonly momentum?: number; readonly epsilon?: number };
+
+/** Learning rate by step. `cosine` and `linear` go to `end` (0) over the whole run; `warmupSteps` lead in linearly. */
+export type Schedule =
+  | number
+  | {
+      readonly kind: "constant" | "cosine" | "linear";
+      readonly rate: number;
+      readonly end?: number;
+      readonly warmupSteps?: number;
+    }
+  | { readonly kind: "steps"; readonly rate: number; readonly milestones: readonly number[]; readonly gamma: number };
+
+/** A user's loss: emits nodes and returns the name of a scalar, the mean over the batch. `targets`: labels (int64 [b]) or distributions/targets ([b, ...]). */
+export type LossFunction = (g: Emitter, outputs: readonly string[], targets: string) => string;
+export type LossKind = "cross-entropy" | "mse" | "squared-hinge";
+
+/** Distillation from a teacher's outputs: weight * T^2 * KL(teacher_T || student_T) + (1 - weight) * loss (Hinton, Vinyals, Dean 2015). */
+export interface SoftTargets {
+  readonly teacher: Graph;
+  readonly temperature: number;
+  readonly weight: number;
+}
+
+/** Weights shared through a codebook: w[i] = centroids[indices[i]]; the centroids are trained with the summed gradient (Han, Mao, Dally 2016, eq. 3). */
+export interface Codebook {
+  readonly indices: Uint32Array;
+  readonly centroids: Float32Array;
+  /** Centroid that stays as it is: the zero of pruned weights. */
+  readonly fixed?: number;
+}
+
+export interface Augmentation {
+  /** Random shift by up to this many pixels each way, zeros (or `padValue`) coming in. Images are n c h w. */
+  readonly shift?: number;
+  readonly flip?: boolean;
+  readonly padValue?: number;
+}
+
+export interface TrainProgress {
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly secondsLeft: number;
+}
+
+export interface EpochMetrics {
+  readonly epoch: number;
+  readonly learningRate: number;
+  readonly loss: number;
+  readonly seconds: number;
+  /** On the validation data, where there is some. */
+  readonly validation?: Metrics;
+}
+export interface Metrics {
+  readonly samples: number;
+  readonly loss: number;
+  /** 0..1; NaN for data without labels. error = 1 - top1. */
+  readonly top1: number;
+  readonly top5: number;
+  readonly error: number;
+}
+
+export interface TrainOptions {
+  readonly data: Dataset;
+  readonly validation?: Dataset;
+  readonly epochs: number;
+  readonly batchSize?: number;
+  /** Samples per gradient run; batchSize is a multiple of it. BatchNormalization sees this many. */
+  readonly microBatch?: number;
+  readonly optimizer?: OptimizerOptions;
+  readonly learningRate?: Schedule;
+  /** L1 and L2 penalties on weights (not on biases and normalisation parameters); `decoupled` as in AdamW. */
+  readonly weightDecay?: { readonly l1?: number; readonly l2?: number; readonly decoupled?: number };
+  /** Gradient norm limit over all parameters. */
+  readonly clipNorm?: number;
+  readonly loss?: LossKind | LossFunction;
+  readonly softTargets?: SoftTargets;
+  /** Per initialiser, one byte per element: 0 stays exactly 0. */
+  readonly masks?: ReadonlyMap<string, Uint8Array>;
+  readonly codebooks?: ReadonlyMap<string, Codebook>;
+  /** Initialisers that are not trained. */
+  readonly frozen?: readonly string[];
+  /** Dropout ratio by node name, instead of the ratio in the graph. */
+  readonly dropout?: Readonly<Record<string, number>>;
+  readonly augment?: Augmentation;
+  readonly seed?: number;
+  /** Threads of work; the result does not depend on it. */
+  readonly workers?: number;
+  readonly engine?: Engine;
+  /** Keep the weights of the epoch with the lowest validation error (default true where there is validation data). */
+  readonly keepBest?: boolean;
+  /** Stop after this many epochs without improvement. */
+  readonly patience?: number;
+  /** A file to save state to and to resume from; removed by the caller when the result is safe. */
+  readonly checkpoint?: { readonly path: string; readonly everySeconds?: number };
+  readonly onProgress?: (p: TrainProgress) => void;
+  readonly onEpoch?: (m: EpochMetrics) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainResult {
+  /** The input graph with trained initialisers; names, opset, inputs and outputs as before. */
+  readonly graph: Graph;
+  readonly history: readonly EpochMetrics[];
+  /** Centroids by initialiser, where codebooks were trained. */
+  readonly codebooks: ReadonlyMap<string, Float32Array>;
+}
