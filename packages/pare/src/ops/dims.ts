@@ -1,74 +1,45 @@
-/** Arithmetic on axis lengths that may be symbols. Shapes in, shapes out; contradictions are errors that name the node. */
+/** Shapes with unknown lengths: broadcasting, axes, products. A Dim is a number, a symbol, or "" for unknown. */
 import { PareError } from "../graph/error.js";
 import type { Dim, Node, Shape } from "../graph/graph.js";
+import { at } from "./site.js";
 
-/** `Conv "layer1/conv"`: how errors name a node. */
-export const where = (node: Node): string => {
-  const type = node.domain ? `${node.domain}.${node.op}` : node.op;
-  const name = node.name || node.outputs.find((o) => o !== "");
-  return name ? `${type} "${name}"` : type;
-};
-/** Throws a PareError that leads with the node. */
-export function reject(node: Node, why: string): never {
-  throw new PareError(`${where(node)}: ${why}`);
-}
+/** Number of elements, or null where a length is unknown. */
+export const countOf = (shape: Shape): number | null =>
+  shape.every((d) => typeof d === "number") ? (shape as readonly number[]).reduce((p, d) => p * d, 1) : null;
+export const isFixed = (shape: Shape | null): shape is readonly number[] =>
+  shape !== null && shape.every((d) => typeof d === "number");
 
-/** The shape as numbers, or null while any length is unknown. */
-export const fixed = (shape: Shape | null | undefined): readonly number[] | null =>
-  shape?.every((d) => typeof d === "number") ? (shape as readonly number[]) : null;
-
-/** The product; a lone symbol among ones survives; "" where it is unknown. */
-export function product(dims: Shape): Dim {
-  if (dims.includes(0)) return 0;
-  const symbols = dims.filter((d) => typeof d === "string");
-  const number = dims.reduce<number>((p, d) => (typeof d === "number" ? p * d : p), 1);
-  if (symbols.length === 0) return number;
-  return symbols.length === 1 && number === 1 ? symbols[0]! : "";
-}
-/** The sum; a lone symbol plus zero survives. */
-export function sum(dims: Shape): Dim {
-  const symbols = dims.filter((d) => typeof d === "string");
-  const number = dims.reduce<number>((p, d) => (typeof d === "number" ? p + d : p), 0);
-  if (symbols.length === 0) return number;
-  return symbols.length === 1 && number === 0 ? symbols[0]! : "";
-}
-/** Applies an integer function where the length is known. */
-export const over = (d: Dim, f: (n: number) => number): Dim => (typeof d === "number" ? f(d) : "");
-
-/** Two statements about one length: the better-known one; undefined where two numbers contradict. */
-export function agree(a: Dim, b: Dim): Dim | undefined {
-  if (a === b || b === "") return a;
-  if (a === "") return b;
-  if (typeof a === "number") return typeof b === "number" ? undefined : a;
-  return typeof b === "number" ? b : a;
-}
-/** ONNX broadcasting of two shapes; undefined where they do not fit. */
-export function broadcast(a: Shape, b: Shape): Shape | undefined {
-  const rank = Math.max(a.length, b.length);
-  const out: Dim[] = [];
-  for (let d = 0; d < rank; d++) {
-    const p = a[a.length - rank + d] ?? 1;
-    const q = b[b.length - rank + d] ?? 1;
-    if (p === 1) out.push(q);
-    else if (q === 1) out.push(p);
-    else if (typeof p === "number" || typeof q === "number") {
-      const both = agree(p, q);
-      if (both === undefined) return undefined;
-      out.push(both);
-    } else out.push(p === q ? p : "");
-  }
-  return out;
+/** Axis -rank..rank-1 as 0..rank-1. Throws PareError outside. */
+export function axisIn(node: Node, axis: number, rank: number): number {
+  const a = axis < 0 ? axis + rank : axis;
+  if (!(a >= 0 && a < rank)) throw new PareError(`${at(node)}: axis ${axis} is outside rank ${rank}`);
+  return a;
 }
 
-/** An axis as 0..rank-1. Throws where it is out of range. */
-export function axisOf(node: Node, axis: number, rank: number): number {
-  if (!Number.isInteger(axis) || axis < -rank || axis >= rank)
-    reject(node, `axis ${axis} is not in -${rank}..${rank - 1} of a rank-${rank} tensor`);
-  return axis < 0 ? axis + rank : axis;
+/** What two lengths that must be equal say together. Throws PareError where both are known and differ. */
+export function sameDim(node: Node, a: Dim, b: Dim, what: string): Dim {
+  if (typeof a === "number" && typeof b === "number" && a !== b)
+    throw new PareError(`${at(node)}: ${what}: ${a} and ${b} should be equal`);
+  return typeof a === "number" ? a : typeof b === "number" ? b : a || b;
 }
-/** Axes as distinct numbers 0..rank-1, in the order given. */
-export function axesOf(node: Node, axes: readonly number[], rank: number): number[] {
-  const out = axes.map((a) => axisOf(node, a, rank));
-  if (new Set(out).size !== out.length) reject(node, `axes [${axes}] name one axis twice`);
-  return out;
+
+function broadcastDim(node: Node, a: Dim, b: Dim, shapes: string): Dim {
+  if (a === b) return a;
+  if (a === 1) return b;
+  if (b === 1) return a;
+  if (typeof a === "number" && typeof b === "number")
+    throw new PareError(`${at(node)}: shapes ${shapes} do not broadcast: ${a} against ${b}`);
+  // A symbol against a length other than 1 is that length or 1: the result is known either way. Two symbols: unknown.
+  return typeof a === "number" ? a : typeof b === "number" ? b : "";
+}
+
+/** Multidirectional broadcasting; null where a rank is unknown. Throws PareError where the shapes do not fit. */
+export function broadcast(node: Node, shapes: readonly (Shape | null)[]): Shape | null {
+  if (shapes.some((s) => s === null)) return null;
+  const known = shapes as readonly Shape[];
+  const rank = Math.max(0, ...known.map((s) => s.length));
+  const text = known.map((s) => `[${s.map((d) => d || "?")}]`).join(", ");
+  return Array.from({ length: rank }, (_, d) =>
+    known.reduce<Dim>((dim, s) => broadcastDim(node, dim, s[d - rank + s.length] ?? 1, text), 1),
+  );
 }

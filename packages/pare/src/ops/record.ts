@@ -103,7 +103,7 @@ export interface Operator<A = unknown> {
   readonly quant: QuantRole;
   /** Name of the runtime's kernel. */
   readonly packs: string | None;
-  /** Rewrites the node as one of the newest form (opset 21) with the same meaning, or "same" where nothing changed in form or meaning since `opset`. */
+  /** Rewrites the node in the form of opset 21 with the same meaning: pushes nodes that define the node's own output names and returns these; or "same" where nothing changed in form or meaning since `opset`. */
   readonly raise: ((g: Emitter, node: Node, opset: number, s: Site<A> | null) => readonly string[] | "same") | "same";
   /** Constants that repeat a size; "none needed" for most. */
   readonly rewrite: ((s: Site<A>, kept: Kept) => Rewrite) | "none needed";
@@ -111,7 +111,7 @@ export interface Operator<A = unknown> {
   readonly fold: ((s: Site<A>) => readonly (Tensor | null)[] | null) | None;
 }
 
-/** Defines a record. The attribute type A flows from `attrs` into the other facets. */
-export const op = <A>(record: Operator<A>): Operator<A> => record;
+/** Defines a record. The attribute type A flows from `attrs` into the other facets and is erased here: siteOf pairs them again. */
+export const op = <A>(record: Operator<A>): Operator => record as unknown as Operator;
 
 export type { ElementType, Shape };
