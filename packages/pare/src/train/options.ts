@@ -89,6 +89,15 @@ export interface TrainOptions {
   readonly softTargets?: SoftTargets;
   /** Per initialiser, one byte per element: 0 stays exactly 0. */
   readonly masks?: ReadonlyMap<string, Uint8Array>;
+  /**
+   * Gradual pruning: asked before every epoch (0 is the first) with the weights as they are, names new masks (null: as before). They hold
+   * from then on, optimizer state stays. A pure function of its arguments, so that a resumed run gets the same masks.
+   */
+  readonly remask?: (
+    epoch: number,
+    weights: ReadonlyMap<string, Float32Array>,
+    masks: ReadonlyMap<string, Uint8Array>,
+  ) => ReadonlyMap<string, Uint8Array> | null;
   readonly codebooks?: ReadonlyMap<string, Codebook>;
   /** Initialisers that are not trained. */
   readonly frozen?: readonly string[];
@@ -116,4 +125,6 @@ export interface TrainResult {
   readonly history: readonly EpochMetrics[];
   /** Centroids by initialiser, where codebooks were trained. */
   readonly codebooks: ReadonlyMap<string, Float32Array>;
+  /** The masks in force at the end. */
+  readonly masks?: ReadonlyMap<string, Uint8Array>;
 }
