@@ -60,7 +60,11 @@ export interface Value extends ValueType {
 
 /** int64: a number while it is a safe integer, else a bigint. */
 export type Int = number | bigint;
-export type Attribute =
+export type Attribute = AttributeContent & {
+  /** Whatever else the file said of it (doc string, unknown fields). */
+  readonly extra?: unknown;
+};
+export type AttributeContent =
   | { readonly kind: "int"; readonly value: Int }
   | { readonly kind: "ints"; readonly value: readonly Int[] }
   | { readonly kind: "float"; readonly value: number }

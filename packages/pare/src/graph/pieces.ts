@@ -1,0 +1,46 @@
+/** Protobuf framing around bytes that are not to be copied: what will be a file, as a list of chunks in order. */
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { PareError } from "./error.js";
+
+/** Protobuf's own limit for a message, and onnxruntime's for a model without external data. */
+export const maxMessageBytes = 2 ** 31 - 1;
+
+export class Pieces {
+  readonly chunks: Uint8Array[] = [];
+  sizeBytes = 0;
+
+  add(bytes: Uint8Array): this {
+    if (bytes.length > 0) this.chunks.push(bytes);
+    this.sizeBytes += bytes.length;
+    return this;
+  }
+  /** A length-delimited field: message or bytes. */
+  field(no: number, content: Pieces | Uint8Array): this {
+    const inner = content instanceof Pieces ? content : new Pieces().add(content);
+    if (inner.sizeBytes > maxMessageBytes) throw tooLarge(inner.sizeBytes);
+    this.add(new BinaryWriter().tag(no, WireType.LengthDelimited).uint32(inner.sizeBytes).finish());
+    return this.append(inner);
+  }
+  append(more: Pieces): this {
+    for (const chunk of more.chunks) this.chunks.push(chunk);
+    this.sizeBytes += more.sizeBytes;
+    return this;
+  }
+  /** All in one array. */
+  join(): Uint8Array {
+    if (this.sizeBytes > maxMessageBytes) throw tooLarge(this.sizeBytes);
+    const all = new Uint8Array(this.sizeBytes);
+    let at = 0;
+    for (const chunk of this.chunks) {
+      all.set(chunk, at);
+      at += chunk.length;
+    }
+    return all;
+  }
+}
+
+const tooLarge = (bytes: number): PareError =>
+  new PareError(
+    `the model takes ${bytes} bytes, and an ONNX file holds at most 2 GiB: write it with external data, and large constants as initialisers`,
+    "usage",
+  );
