@@ -7,7 +7,7 @@ import { at } from "./site.js";
 export const countOf = (shape: Shape): number | null =>
   shape.every((d) => typeof d === "number") ? (shape as readonly number[]).reduce((p, d) => p * d, 1) : null;
 export const isFixed = (shape: Shape | null): shape is readonly number[] =>
-  shape !== null && shape.every((d) => typeof d === "number");
+  shape?.every((d) => typeof d === "number") ?? false;
 
 /** Axis -rank..rank-1 as 0..rank-1. Throws PareError outside. */
 export function axisIn(node: Node, axis: number, rank: number): number {

@@ -7,6 +7,9 @@ export interface None {
   readonly none: string;
 }
 export const none = (why: string): None => ({ none: why });
+/** Why no kernel runs an operator yet: the runtime decodes packed files; its executor, and with it this kernel, comes later. */
+export const awaits = (kernel: string): None =>
+  none(`the runtime decodes but does not execute yet; kernel "${kernel}" comes with its executor`);
 export const isNone = (facet: unknown): facet is None => typeof facet === "object" && facet !== null && "none" in facet;
 
 /** Reads a node's attributes with defaults; throws a PareError that names node, attribute, wanted and found kind. */

@@ -1,0 +1,206 @@
+/** Activations made of straight pieces or cut off on one side. */
+import type { Emitter } from "../graph/emit.js";
+import type { Tensor } from "../graph/graph.js";
+import { sizeOf } from "../graph/tensor.js";
+import { gate, sumTo, times } from "./calculus.js";
+import { dropConsumed, inexact, unary } from "./elementwise.js";
+import { type AttributeReader, awaits, type GradientSite, type Operator, op } from "./record.js";
+import { need } from "./site.js";
+import { numbersOf, smallElements, tensorOf } from "./values.js";
+
+const alphaOf = (fallback: number) => (r: AttributeReader) => ({ alpha: r.float("alpha", fallback) });
+const positive = (g: Emitter, x: string): string => g.op("Greater", [x, g.scalar(0)]);
+const pick = (g: Emitter, condition: string, yes: string, no: string): string => g.op("Where", [condition, yes, no]);
+
+const relu = unary("Relu", {
+  grad: (g, { y, dy }) => g.op("ReluGrad", [dy, y], {}, "pare"),
+  quant: "passes",
+  fold: (x) => Math.max(x, 0),
+});
+
+const leakyRelu = unary("LeakyRelu", {
+  attrs: alphaOf(0.01),
+  grad: (g, { x, dy }, { alpha }) => pick(g, positive(g, x), dy, times(g, dy, alpha)),
+  quant: "passes",
+});
+
+const elu = unary("Elu", {
+  attrs: alphaOf(1),
+  grad: (g, { x, y, dy }, { alpha }) =>
+    pick(g, positive(g, x), dy, g.op("Mul", [dy, g.op("Add", [y, g.scalar(alpha)])])),
+  quant: "arithmetic",
+});
+
+const celu = unary("Celu", {
+  attrs: alphaOf(1),
+  grad: (g, { x, dy }, { alpha }) => {
+    // Only the negative side reaches Exp, so that a large x does not turn the unused branch into infinity.
+    const below = g.op("Min", [x, g.scalar(0)]);
+    return g.op("Mul", [dy, g.op("Exp", [times(g, below, 1 / alpha)])]);
+  },
+  quant: "arithmetic",
+});
+
+const selu = unary("Selu", {
+  // Version 1 rounded its defaults to four digits.
+  attrs: (r) => ({
+    alpha: r.float("alpha", r.opset < 6 ? 1.6732 : 1.6732631921768188),
+    gamma: r.float("gamma", r.opset < 6 ? 1.0507 : 1.0507010221481323),
+  }),
+  grad: (g, { x, y, dy }, { alpha, gamma }) =>
+    pick(g, positive(g, x), times(g, dy, gamma), g.op("Mul", [dy, g.op("Add", [y, g.scalar(alpha * gamma)])])),
+  quant: "arithmetic",
+  raise: (g, node, opset, s) => {
+    if (opset >= 6) return "same";
+    const a = (s?.a ?? {}) as { alpha?: number; gamma?: number };
+    g.push({
+      ...node,
+      attributes: {
+        alpha: node.attributes.alpha ?? { kind: "float", value: a.alpha ?? 1.6732 },
+        gamma: node.attributes.gamma ?? { kind: "float", value: a.gamma ?? 1.0507 },
+      },
+    });
+    return node.outputs;
+  },
+});
+
+const thresholdedRelu = unary("ThresholdedRelu", {
+  attrs: alphaOf(1),
+  grad: (g, { x, dy }, { alpha }) => gate(g, g.op("Greater", [x, g.scalar(alpha)]), dy),
+  quant: "arithmetic",
+});
+
+const within = (g: Emitter, x: string, low: number, high: number): string =>
+  g.op("And", [g.op("Greater", [x, g.scalar(low)]), g.op("Less", [x, g.scalar(high)])]);
+
+const hardSigmoid = unary("HardSigmoid", {
+  attrs: (r) => ({ alpha: r.float("alpha", 0.2), beta: r.float("beta", 0.5) }),
+  grad: (g, { y, dy }, { alpha }) => gate(g, within(g, y, 0, 1), times(g, dy, alpha)),
+  quant: "arithmetic",
+});
+
+const hardSwish = unary("HardSwish", {
+  grad: (g, { x, dy }) => {
+    const gateValue = g.op("HardSigmoid", [x], { alpha: { float: 1 / 6 }, beta: { float: 0.5 } });
+    const slope = gate(g, within(g, x, -3, 3), times(g, x, 1 / 6));
+    return g.op("Mul", [dy, g.op("Add", [gateValue, slope])]);
+  },
+  quant: "arithmetic",
+});
+
+/** Clip: limits are attributes before opset 11, inputs since; an absent one is no limit. */
+interface Limits {
+  readonly min: number | null;
+  readonly max: number | null;
+}
+const limitValue = (t: Tensor | null): number | null => (t ? (numbersOf(t)?.[0] ?? null) : null);
+
+const clip = op<Limits>({
+  type: "Clip",
+  domain: "",
+  attrs: (r) => ({
+    min: r.opset < 11 && r.has("min") ? r.float("min") : null,
+    max: r.opset < 11 && r.has("max") ? r.float("max") : null,
+  }),
+  axes: "a..., , -> a...",
+  shape: (s) => [need(s, 0)],
+  grad: (g, s) => {
+    const dy = s.dy[0];
+    if (!dy) return s.inputs.map(() => null);
+    const limit = (i: 1 | 2): string | null => {
+      const value = i === 1 ? s.a.min : s.a.max;
+      return s.inputs[i] || (value === null ? null : g.scalar(value));
+    };
+    const [low, high] = [limit(1), limit(2)];
+    const below = low && g.op("Less", [s.inputs[0]!, low]);
+    const above = high && g.op("Greater", [s.inputs[0]!, high]);
+    const outside = below && above ? g.op("Or", [below, above]) : below || above;
+    const dx = outside ? g.op("Where", [outside, g.scalar(0), dy]) : dy;
+    const part = (i: 1 | 2, where: string | null) =>
+      s.wanted[i] && where && s.inputs[i] ? sumTo(g, gate(g, where, dy), s.outDims(0), s.dims(i)) : null;
+    return [s.wanted[0] ? dx : null, part(1, below), part(2, above)].slice(0, s.inputs.length);
+  },
+  quant: "passes",
+  packs: awaits("clip"),
+  raise: (g, node, opset, s) => {
+    if (opset >= 11) return "same";
+    const limit = (name: "min" | "max"): string => {
+      const a = node.attributes[name];
+      if (a?.kind !== "float") return "";
+      const single = g.constant({ type: "float32", dims: [], bytes: new Uint8Array(Float32Array.of(a.value).buffer) });
+      return s?.x[0]?.type === "float32" ? single : g.op("CastLike", [single, node.inputs[0]!]);
+    };
+    const inputs = [node.inputs[0]!, limit("min"), limit("max")];
+    while (inputs.at(-1) === "") inputs.pop();
+    g.push({ ...node, inputs, attributes: {} });
+    return node.outputs;
+  },
+  rewrite: "none needed",
+  fold: (s) => {
+    const x = s.value(0);
+    if (!x || sizeOf(x.dims) > smallElements) return null;
+    if ((s.node.inputs[1] && !s.value(1)) || (s.node.inputs[2] && !s.value(2))) return null;
+    const low = s.a.min ?? limitValue(s.value(1)) ?? Number.NEGATIVE_INFINITY;
+    const high = s.a.max ?? limitValue(s.value(2)) ?? Number.POSITIVE_INFINITY;
+    const values = numbersOf(x);
+    return (
+      values && [
+        tensorOf(
+          x.type,
+          x.dims,
+          values.map((v) => Math.min(Math.max(v, low), high)),
+        ),
+      ]
+    );
+  },
+});
+
+/** PRelu: the slope broadcasts to x; before opset 7 a slope [c] belongs to axis 1. */
+const slopePerChannel = (s: { opset: number; x: GradientSite["x"] }): boolean => {
+  const [x, slope] = [s.x[0]?.shape, s.x[1]?.shape];
+  return s.opset < 7 && slope?.length === 1 && slope[0] !== 1 && x !== undefined && (x?.length ?? 0) > 2;
+};
+const prelu = op({
+  type: "PRelu",
+  domain: "",
+  attrs: () => ({}),
+  axes: (s) => (slopePerChannel(s) ? "n c s..., c -> n c s..." : "a..., a... -> a..."),
+  shape: (s) => [need(s, 0)],
+  grad: (g, s) => {
+    const dy = s.dy[0];
+    if (!dy) return [null, null];
+    const [x, slope] = s.inputs as [string, string];
+    const up = positive(g, x);
+    return [
+      s.wanted[0] ? pick(g, up, dy, g.op("Mul", [dy, slope])) : null,
+      s.wanted[1] ? sumTo(g, g.op("Where", [up, g.scalar(0), g.op("Mul", [dy, x])]), s.outDims(0), s.dims(1)) : null,
+    ];
+  },
+  quant: "arithmetic",
+  packs: awaits("prelu"),
+  raise: (g, node, opset, s) => {
+    if (opset >= 7 || !s || !slopePerChannel(s)) return dropConsumed(g, node);
+    const tail = Array.from({ length: s.x[0]!.shape!.length - 2 }, (_, i) => i + 1);
+    g.push({
+      ...node,
+      inputs: [node.inputs[0]!, g.op("Unsqueeze", [node.inputs[1]!, g.ints(tail)])],
+      attributes: {},
+    });
+    return node.outputs;
+  },
+  rewrite: "none needed",
+  fold: inexact,
+});
+
+export const rectifiers: readonly Operator[] = [
+  relu,
+  leakyRelu,
+  prelu,
+  elu,
+  celu,
+  selu,
+  thresholdedRelu,
+  hardSigmoid,
+  hardSwish,
+  clip,
+];
