@@ -25,7 +25,7 @@ const globalPool = <A>(
       const x = need(s, 0);
       if (x.shape && x.shape.length < 2)
         throw new PareError(`${at(s.node)}: x [${x.shape.map((d) => d || "?")}] should be [n, c, spatial...]`);
-      return [{ type: x.type, shape: x.shape && x.shape.map((d, i) => (i < 2 ? d : 1)) }];
+      return [{ type: x.type, shape: x.shape?.map((d, i) => (i < 2 ? d : 1)) ?? null }];
     },
     grad: (g, s) => [s.wanted[0] && s.dy[0] ? gradient(g, s, s.dy[0], s.dims(0)) : null],
     quant,
