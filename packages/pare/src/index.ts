@@ -1,3 +1,7 @@
 /** The library's whole public face. */
+export { check } from "./graph/check.js";
+export { fromBytes } from "./graph/decode.js";
+export { toBytes } from "./graph/encode.js";
 export { PareError } from "./graph/error.js";
+export { read, write } from "./graph/file.js";
 export type { Graph, Node, Shape, Tensor, Value } from "./graph/graph.js";

@@ -1,4 +1,5 @@
 /** ModelProto -> Graph. Nothing is copied but names: weights stay views of the file's bytes; what the Graph has no place for goes to `extra`. */
+import { check } from "./check.js";
 import { decodeDims, decodeTensor } from "./decode-tensor.js";
 import { PareError } from "./error.js";
 import { extra, rest, typeSaysMore } from "./extra.js";
@@ -27,6 +28,7 @@ import type {
   ValueType,
 } from "./graph.js";
 import { parse } from "./parse.js";
+import { CycleError, sortNodes } from "./scope.js";
 import { elementType } from "./tensor.js";
 
 /** Throws PareError where the message cannot be a model; whether the model makes sense is for `check` to say. */
@@ -72,13 +74,23 @@ function decodeGraph(g: GraphProto, within: string): Subgraph {
   const taken = ["node", "name", "initializer", "input", "output", "valueInfo"] as const;
   return {
     name: g.name,
-    nodes: g.node.map((n, i) => decodeNode(n, `${within}node ${i} ${n.opType} "${n.name}"`)),
+    nodes: decodeNodes(g.node, within),
     initializers,
     inputs: g.input.map((v) => decodeValue(v, within)),
     outputs: g.output.map((v) => decodeValue(v, within)),
     values: new Map(g.valueInfo.map((v) => [v.name, decodeValue(v, within)])),
     ...extra(rest<GraphProto>(g, taken)),
   };
+}
+
+/** ONNX wants nodes sorted, onnxruntime does not care: the Graph has them sorted. */
+function decodeNodes(nodes: readonly NodeProto[], within: string): readonly Node[] {
+  try {
+    return sortNodes(nodes.map((n, i) => decodeNode(n, `${within}node ${i} ${n.opType} "${n.name}"`)));
+  } catch (error) {
+    if (error instanceof CycleError && within) throw new PareError(within + error.message);
+    throw error;
+  }
 }
 
 function decodeNode(n: NodeProto, where: string): Node {
@@ -196,11 +208,15 @@ function decodeFunction(f: FunctionProto): FunctionDefinition {
     inputs: f.input,
     outputs: f.output,
     attributes: f.attribute,
-    nodes: f.node.map((n, i) => decodeNode(n, `${within}node ${i} ${n.opType} "${n.name}"`)),
+    nodes: decodeNodes(f.node, within),
     opsets: decodeOpsets(f.opsetImport, within),
     ...extra(rest<FunctionProto>(f, taken)),
   };
 }
 
-/** A graph from the bytes of an .onnx file without external data: pure, for browsers. Throws PareError. */
-export const fromBytes = (bytes: Uint8Array): Graph => decode(parse(bytes));
+/** A graph from the bytes of an .onnx file without external data: pure, for browsers. Sorts nodes and runs `check`; throws PareError. */
+export function fromBytes(bytes: Uint8Array): Graph {
+  const graph = decode(parse(bytes));
+  check(graph);
+  return graph;
+}

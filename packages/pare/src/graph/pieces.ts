@@ -17,8 +17,7 @@ export class Pieces {
   /** A length-delimited field: message or bytes. */
   field(no: number, content: Pieces | Uint8Array): this {
     const inner = content instanceof Pieces ? content : new Pieces().add(content);
-    if (inner.sizeBytes > maxMessageBytes) throw tooLarge(inner.sizeBytes);
-    this.add(new BinaryWriter().tag(no, WireType.LengthDelimited).uint32(inner.sizeBytes).finish());
+    this.add(new BinaryWriter().tag(no, WireType.LengthDelimited).uint64(inner.sizeBytes).finish());
     return this.append(inner);
   }
   append(more: Pieces): this {
@@ -28,7 +27,11 @@ export class Pieces {
   }
   /** All in one array. */
   join(): Uint8Array {
-    if (this.sizeBytes > maxMessageBytes) throw tooLarge(this.sizeBytes);
+    if (this.sizeBytes > maxMessageBytes)
+      throw new PareError(
+        `the model takes ${this.sizeBytes} bytes, and an ONNX file holds at most 2 GiB: write it to a path, with external data`,
+        "usage",
+      );
     const all = new Uint8Array(this.sizeBytes);
     let at = 0;
     for (const chunk of this.chunks) {
@@ -38,9 +41,3 @@ export class Pieces {
     return all;
   }
 }
-
-const tooLarge = (bytes: number): PareError =>
-  new PareError(
-    `the model takes ${bytes} bytes, and an ONNX file holds at most 2 GiB: write it with external data, and large constants as initialisers`,
-    "usage",
-  );
