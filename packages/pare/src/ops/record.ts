@@ -40,6 +40,8 @@ export interface Site<A = unknown> {
   readonly y: readonly (ValueType | null)[];
   /** The value of input i where it is known before running: an initialiser, or folded shape arithmetic. */
   value(i: number): Tensor | null;
+  /** Control flow: output types of the bodies, by attribute name, once they are inferred. */
+  readonly results?: Readonly<Record<string, readonly (ValueType | null)[]>>;
 }
 /** A site in a training graph: every shape is fixed, inputs and outputs have names, and gradients of the outputs are given. */
 export interface GradientSite<A = unknown> extends Site<A> {
@@ -112,6 +114,8 @@ export interface Operator<A = unknown> {
   readonly rewrite: ((s: Site<A>, kept: Kept) => Rewrite) | "none needed";
   /** Computes small integer or float outputs from constant inputs, for shape arithmetic; null where it cannot. */
   readonly fold: ((s: Site<A>) => readonly (Tensor | null)[] | null) | None;
+  /** Control flow only: what the inputs of each body carry, by attribute name. Asked again with `results`, until nothing changes. */
+  readonly bodies?: (s: Site<A>) => Readonly<Record<string, readonly (ValueType | null)[]>>;
 }
 
 /** Defines a record. The attribute type A flows from `attrs` into the other facets and is erased here: siteOf pairs them again. */

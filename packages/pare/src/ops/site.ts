@@ -73,6 +73,7 @@ export interface Place {
   readonly x: readonly (ValueType | null)[];
   readonly y?: readonly (ValueType | null)[];
   readonly value?: (i: number) => Tensor | null;
+  readonly results?: NonNullable<Site["results"]>;
 }
 
 /** The site at which `record` is asked about a node. Throws PareError where an attribute is of the wrong kind. */
@@ -83,6 +84,7 @@ export const siteOf = (record: Operator, place: Place): Site => ({
   x: place.x,
   y: place.y ?? [],
   value: place.value ?? (() => null),
+  ...(place.results ? { results: place.results } : {}),
 });
 
 /** Type of input i. Throws PareError where the node has none. */
