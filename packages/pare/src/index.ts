@@ -5,3 +5,4 @@ export { toBytes } from "./graph/encode.js";
 export { PareError } from "./graph/error.js";
 export { read, write } from "./graph/file.js";
 export type { Graph, Node, Shape, Tensor, Value } from "./graph/graph.js";
+export { print } from "./graph/print.js";

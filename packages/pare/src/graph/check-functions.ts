@@ -1,19 +1,21 @@
 /** What the functions of a model must satisfy: see `check`. */
+
 import type { Problems } from "./check.js";
 import { checkNodes, checkOpsets } from "./check.js";
 import type { FunctionDefinition, Graph, Node } from "./graph.js";
+import { plain, quote } from "./quote.js";
 import { bodiesOf } from "./scope.js";
 
 const maxInlinedNodes = 1_000_000;
 
-const idOf = (domain: string, op: string, overload: string): string => `${domain}:${op}:${overload}`;
+const idOf = (domain: string, op: string, overload: string): string => `${domain}:${op}${overload && `:${overload}`}`;
 const calledBy = (n: Node): string => idOf(n.domain, n.op, ((n.extra ?? {}) as { overload?: string }).overload ?? "");
 
 export function checkFunctions(graph: Graph, problems: Problems): void {
   const functions = new Map<string, FunctionDefinition>();
   for (const f of graph.functions) {
     const id = idOf(f.domain, f.name, f.overload);
-    if (functions.has(id)) problems.add(`two functions are named ${f.domain}:${f.name}`);
+    if (functions.has(id)) problems.add(`two functions are named ${plain(id)}`);
     functions.set(id, f);
     checkFunction(f, graph, problems);
   }
@@ -21,7 +23,7 @@ export function checkFunctions(graph: Graph, problems: Problems): void {
 }
 
 function checkFunction(f: FunctionDefinition, graph: Graph, problems: Problems): void {
-  const where = `function ${f.domain}:${f.name}`;
+  const where = `function ${plain(`${f.domain}:${f.name}`)}`;
   checkOpsets(f.opsets, where, problems);
   const domains = new Set(graph.functions.map((other) => other.domain));
   const { attributeProto } = (f.extra ?? {}) as { attributeProto?: { name: string }[] };
@@ -37,7 +39,8 @@ function checkFunction(f: FunctionDefinition, graph: Graph, problems: Problems):
     },
     problems,
   );
-  for (const o of f.outputs) if (!scope.names.has(o)) problems.add(`${where}: output "${o}" is computed by nothing`);
+  for (const o of f.outputs)
+    if (!scope.names.has(o)) problems.add(`${where}: output ${quote(o)} is computed by nothing`);
 }
 
 /** Calls in a list of nodes, bodies included, and how many nodes there are. */
@@ -68,7 +71,7 @@ function checkCalls(graph: Graph, functions: ReadonlyMap<string, FunctionDefinit
     if (open.has(id) || open.size > 100) {
       problems.add(
         open.has(id)
-          ? `function ${id.replace(/:$/, "")} calls itself: ${[...open].map((o) => o.replace(/:$/, "")).join(" -> ")}`
+          ? `function ${plain(id)} calls itself: ${[...open].map(plain).join(" -> ")}`
           : "functions call one another more than 100 deep",
       );
       return 0;

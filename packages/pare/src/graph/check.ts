@@ -3,6 +3,7 @@
 import { checkFunctions } from "./check-functions.js";
 import { PareError } from "./error.js";
 import type { Graph, Node, Subgraph, Tensor, Value } from "./graph.js";
+import { plain, quote } from "./quote.js";
 import { bodiesOf, readNames, sortNodes, sparseNames } from "./scope.js";
 import { byteLengthOf, sizeOf } from "./tensor.js";
 
@@ -51,7 +52,7 @@ export function check(graph: Graph): void {
 export function checkOpsets(opsets: ReadonlyMap<string, number>, where: string, problems: Problems): void {
   for (const [domain, version] of opsets)
     if (!Number.isInteger(version) || version < 1)
-      problems.add(`${where} imports version ${version} of domain "${domain}"; versions are integers from 1`);
+      problems.add(`${where} imports version ${version} of domain ${quote(domain)}; versions are integers from 1`);
 }
 
 interface Scope {
@@ -81,20 +82,20 @@ export function checkNodes(nodes: readonly Node[], given: Set<string>, place: Pl
   const later = new Set(nodes.flatMap((n) => n.outputs));
   let unsorted = false;
   nodes.forEach((n, i) => {
-    const where = `${place.within}node ${i} ${n.op || "(no operator)"} "${n.name}"`;
+    const where = `${place.within}node ${i} ${n.op ? plain(n.op) : "(no operator)"} ${quote(n.name)}`;
     if (n.op === "") problems.add(`${where} names no operator`);
     if (!place.imported(n.domain))
-      problems.add(`${where} is of domain "${n.domain}", for which the model imports no version`);
+      problems.add(`${where} is of domain ${quote(n.domain)}, for which the model imports no version`);
     const reads = readNames(n);
     for (const name of reads) {
       if (names.has(name) || (sees(place.scope, name) && !later.has(name))) continue;
       if (later.has(name)) unsorted = true;
-      else problems.add(`${where} reads "${name}", which nothing computes`);
+      else problems.add(`${where} reads ${quote(name)}, which nothing computes`);
     }
     checkAttributes(n, where, { ...place, scope }, problems);
     for (const o of n.outputs) {
       if (o === "") continue;
-      if (names.has(o)) problems.add(`${where} computes "${o}", which is there already: every name is given once`);
+      if (names.has(o)) problems.add(`${where} computes ${quote(o)}, which is there already: every name is given once`);
       names.add(o);
     }
   });
@@ -113,10 +114,10 @@ function whyUnsorted(nodes: readonly Node[]): string {
 
 function checkAttributes(n: Node, where: string, place: Place, problems: Problems): void {
   for (const [name, a] of Object.entries(n.attributes)) {
-    const at = `${where}, attribute "${name}"`;
+    const at = `${where}, attribute ${quote(name)}`;
     if (a.kind === "tensor") checkTensor(a.value, at, problems);
     if (a.kind === "ref" && !place.attributes?.has(a.value))
-      problems.add(`${at} refers to an attribute "${a.value}" that no function around it has`);
+      problems.add(`${at} refers to an attribute ${quote(a.value)} that no function around it has`);
   }
   const bodies = bodiesOf(n);
   if (bodies.length > 0 && place.depth >= maxBodyDepth) {
@@ -124,14 +125,14 @@ function checkAttributes(n: Node, where: string, place: Place, problems: Problem
     return;
   }
   for (const body of bodies)
-    checkBody(body, { ...place, within: `${where}, body "${body.name}": `, depth: place.depth + 1 }, problems);
+    checkBody(body, { ...place, within: `${where}, body ${quote(body.name)}: `, depth: place.depth + 1 }, problems);
 }
 
 function checkBody(graph: Subgraph, place: Place, problems: Problems): void {
   const given = new Set<string>();
   const give = (name: string, what: string) => {
     if (name === "") problems.add(`${place.within}${what} has no name`);
-    else if (given.has(name)) problems.add(`${place.within}two of the graph's ${what}s are named "${name}"`);
+    else if (given.has(name)) problems.add(`${place.within}two of the graph's ${what}s are named ${quote(name)}`);
     given.add(name);
   };
   for (const v of graph.inputs) give(v.name, "input");
@@ -139,18 +140,18 @@ function checkBody(graph: Subgraph, place: Place, problems: Problems): void {
     if (name === "") problems.add(`${place.within}an initialiser has no name`);
     given.add(name);
   }
-  for (const [name, t] of graph.initializers) checkTensor(t, `${place.within}initialiser "${name}"`, problems);
+  for (const [name, t] of graph.initializers) checkTensor(t, `${place.within}initialiser ${quote(name)}`, problems);
   for (const v of [...graph.inputs, ...graph.outputs, ...graph.values.values()]) checkValue(v, place.within, problems);
   const scope = checkNodes(graph.nodes, given, place, problems);
   for (const v of graph.outputs)
-    if (!sees(scope, v.name)) problems.add(`${place.within}output "${v.name}" is computed by nothing`);
+    if (!sees(scope, v.name)) problems.add(`${place.within}output ${quote(v.name)} is computed by nothing`);
 }
 
 const isLength = (d: number): boolean => Number.isSafeInteger(d) && d >= 0;
 
 function checkValue(v: Value, within: string, problems: Problems): void {
   if (v.shape?.some((d) => typeof d === "number" && !isLength(d)))
-    problems.add(`${within}"${v.name}" has shape [${v.shape}]; lengths are integers from 0`);
+    problems.add(`${within}${quote(v.name)} has shape [${v.shape}]; lengths are integers from 0`);
 }
 
 function checkTensor(t: Tensor, where: string, problems: Problems): void {

@@ -1,4 +1,5 @@
 /** ModelProto -> Graph. Nothing is copied but names: weights stay views of the file's bytes; what the Graph has no place for goes to `extra`. */
+
 import { check } from "./check.js";
 import { decodeDims, decodeTensor } from "./decode-tensor.js";
 import { PareError } from "./error.js";
@@ -28,6 +29,7 @@ import type {
   ValueType,
 } from "./graph.js";
 import { parse } from "./parse.js";
+import { plain, quote } from "./quote.js";
 import { CycleError, sortNodes } from "./scope.js";
 import { elementType } from "./tensor.js";
 
@@ -58,7 +60,7 @@ function decodeOpsets(imports: readonly OperatorSetIdProto[], where: string): Ma
   for (const { domain, version } of imports) {
     const known = opsets.get(domainOf(domain));
     if (known !== undefined && known !== Number(version))
-      throw new PareError(`${where} imports domain "${domain}" at versions ${known} and ${version}`);
+      throw new PareError(`${where} imports domain ${quote(domain)} at versions ${known} and ${version}`);
     opsets.set(domainOf(domain), Number(version));
   }
   return opsets;
@@ -68,8 +70,8 @@ function decodeOpsets(imports: readonly OperatorSetIdProto[], where: string): Ma
 function decodeGraph(g: GraphProto, within: string): Subgraph {
   const initializers = new Map<string, Tensor>();
   for (const t of g.initializer) {
-    if (initializers.has(t.name)) throw new PareError(`${within}two initialisers are named "${t.name}"`);
-    initializers.set(t.name, decodeTensor(t, `${within}initialiser "${t.name}"`));
+    if (initializers.has(t.name)) throw new PareError(`${within}two initialisers are named ${quote(t.name)}`);
+    initializers.set(t.name, decodeTensor(t, `${within}initialiser ${quote(t.name)}`));
   }
   const taken = ["node", "name", "initializer", "input", "output", "valueInfo"] as const;
   return {
@@ -86,7 +88,7 @@ function decodeGraph(g: GraphProto, within: string): Subgraph {
 /** ONNX wants nodes sorted, onnxruntime does not care: the Graph has them sorted. */
 function decodeNodes(nodes: readonly NodeProto[], within: string): readonly Node[] {
   try {
-    return sortNodes(nodes.map((n, i) => decodeNode(n, `${within}node ${i} ${n.opType} "${n.name}"`)));
+    return sortNodes(nodes.map((n, i) => decodeNode(n, `${within}node ${i} ${plain(n.opType)} ${quote(n.name)}`)));
   } catch (error) {
     if (error instanceof CycleError && within) throw new PareError(within + error.message);
     throw error;
@@ -95,10 +97,15 @@ function decodeNodes(nodes: readonly NodeProto[], within: string): readonly Node
 
 function decodeNode(n: NodeProto, where: string): Node {
   const attributes = Object.fromEntries(
-    n.attribute.map((a) => [a.name, decodeAttribute(a, `${where}, attribute "${a.name}"`)]),
+    n.attribute.map((a) => [a.name, decodeAttribute(a, `${where}, attribute ${quote(a.name)}`)]),
   );
   if (Object.keys(attributes).length !== n.attribute.length)
-    throw new PareError(`${where}: an attribute stands there twice: ${n.attribute.map((a) => a.name).join(", ")}`);
+    throw new PareError(
+      `${where}: an attribute stands there twice: ${n.attribute
+        .map((a) => quote(a.name))
+        .join(", ")
+        .slice(0, 200)}`,
+    );
   return {
     op: n.opType,
     domain: domainOf(n.domain),
@@ -179,7 +186,7 @@ function decodeAttribute(a: AttributeProto, where: string): Attribute {
 function decodeValue(v: ValueInfoProto, within: string): Value {
   const type = v.type;
   const kept = rest<ValueInfoProto>(v, type && typeSaysMore(type) ? ["name"] : ["name", "type"]);
-  return { name: v.name, ...decodeType(type, `${within}"${v.name}"`), ...extra(kept) };
+  return { name: v.name, ...decodeType(type, `${within}${quote(v.name)}`), ...extra(kept) };
 }
 
 /** What a TypeProto says of a tensor; every other type is kept whole in `other`. */
@@ -199,7 +206,7 @@ export function decodeType(type: TypeProto | undefined, where: string): ValueTyp
 }
 
 function decodeFunction(f: FunctionProto): FunctionDefinition {
-  const within = `function ${f.domain}:${f.name}: `;
+  const within = `function ${plain(`${f.domain}:${f.name}`)}: `;
   const taken = ["name", "domain", "overload", "input", "output", "attribute", "node", "opsetImport"] as const;
   return {
     name: f.name,

@@ -1,4 +1,5 @@
 /** Graph -> ModelProto as chunks of bytes. Weights are not copied: their chunks are the tensors' own bytes. */
+
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { decodeType } from "./decode.js";
@@ -18,6 +19,7 @@ import {
 } from "./generated/onnx_pb.js";
 import type { Attribute, FunctionDefinition, Graph, Int, Node, Subgraph, Tensor, Value, ValueType } from "./graph.js";
 import { Pieces } from "./pieces.js";
+import { plain, quote } from "./quote.js";
 import { dataTypeNumber } from "./tensor.js";
 
 /** Where an initialiser's bytes stand outside the model's file. */
@@ -92,7 +94,10 @@ function encodeNode(n: Node, placement: Placement): Pieces {
     ...(n.domain === "" ? {} : { domain: n.domain }),
   });
   for (const [name, a] of Object.entries(n.attributes))
-    pieces.field(5, encodeAttribute(name, a, placement, `node ${n.op} "${n.name}", attribute "${name}"`));
+    pieces.field(
+      5,
+      encodeAttribute(name, a, placement, `node ${plain(n.op)} ${quote(n.name)}, attribute ${quote(name)}`),
+    );
   return pieces;
 }
 

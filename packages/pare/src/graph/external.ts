@@ -1,8 +1,10 @@
 /** Tensors whose bytes stand in a file beside the model: which they are, where they stand, and giving them their bytes. */
+
 import { decodeDims } from "./decode-tensor.js";
 import { PareError } from "./error.js";
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto } from "./generated/onnx_pb.js";
 import { TensorProto_DataLocation } from "./generated/onnx_pb.js";
+import { quote } from "./quote.js";
 import { byteLengthOf, elementType } from "./tensor.js";
 
 export interface External {
@@ -44,14 +46,14 @@ export function externals(model: ModelProto): External[] {
 }
 
 function externalOf(t: TensorProto): External {
-  const where = `tensor "${t.name}"`;
+  const where = `tensor ${quote(t.name)}`;
   const entry = (key: string) => t.externalData.find((e) => e.key === key)?.value;
   const number = (key: string): number | null => {
     const text = entry(key);
     if (text === undefined || text === "") return null;
     const value = Number(text);
     if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
-      throw new PareError(`${where}: external data with ${key} "${text}", which is no position in a file`);
+      throw new PareError(`${where}: external data with ${key} ${quote(text)}, which is no position in a file`);
     return value;
   };
   const location = entry("location");

@@ -1,9 +1,11 @@
 /** External data: paths that a model names -> bytes, each byte of a file read at most once and never from outside the model's folder. */
+
 import type { FileHandle } from "node:fs/promises";
 import { open, realpath } from "node:fs/promises";
 import { isAbsolute, join, posix, relative, sep, win32 } from "node:path";
 import { PareError } from "./error.js";
 import type { External } from "./external.js";
+import { quote } from "./quote.js";
 
 /** One read call: Node refuses 2 GiB at once. */
 const chunkBytes = 64 * 2 ** 20;
@@ -36,7 +38,7 @@ export async function loadExternals(tensors: readonly External[], folder: string
       for (const t of list)
         if (t.offset + t.length > size)
           throw new PareError(
-            `${t.where}: its bytes ${t.offset} to ${t.offset + t.length} are to be in "${location}", which has only ${size}`,
+            `${t.where}: its bytes ${t.offset} to ${t.offset + t.length} are to be in ${quote(location)}, which has only ${size}`,
           );
       for (const run of runs(list)) {
         const bytes = await readRange(file, run.start, run.end - run.start);
@@ -70,7 +72,9 @@ function runs(tensors: readonly External[]): { start: number; end: number; tenso
 /** Opens a regular file inside a folder. Absolute paths, "..", and links that lead outside are refused. */
 async function openInside(folder: string, location: string, where: string): Promise<FileHandle> {
   const refused = (why: string) =>
-    new PareError(`${where}: its data are to be in "${location}", ${why}; external data must be in the model's folder`);
+    new PareError(
+      `${where}: its data are to be in ${quote(location)}, ${why}; external data must be in the model's folder`,
+    );
   if (posix.isAbsolute(location) || win32.isAbsolute(location) || /^[a-z]:/i.test(location))
     throw refused("an absolute path");
   if (location.split(/[\\/]/).includes("..")) throw refused("outside the model's folder");
@@ -86,7 +90,9 @@ async function openInside(folder: string, location: string, where: string): Prom
     throw refused("which is not a regular file");
   } catch (error) {
     if (error instanceof PareError) throw error;
-    throw new PareError(`${where}: its data are to be in "${location}": ${wording(error)}`, "input", { cause: error });
+    throw new PareError(`${where}: its data are to be in ${quote(location)}: ${wording(error)}`, "input", {
+      cause: error,
+    });
   }
 }
 

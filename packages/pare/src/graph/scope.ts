@@ -1,12 +1,28 @@
 /** Which names a node or a body reads from the graphs around it, and an order of nodes in which every name is computed before it is read. */
+
 import { PareError } from "./error.js";
 import type { Attribute, Node, Subgraph } from "./graph.js";
+import { plain, quote } from "./quote.js";
 
 /** The bodies that a node carries in its attributes (If, Loop, Scan, ...). */
 export function bodiesOf(node: { readonly attributes: Readonly<Record<string, Attribute>> }): Subgraph[] {
   return Object.values(node.attributes).flatMap((a) =>
     a.kind === "graph" ? [a.value] : a.kind === "graphs" ? [...a.value] : [],
   );
+}
+
+/** A node whose bodies went through `change`; the node itself where they all came back unchanged. */
+export function withBodies(node: Node, change: (body: Subgraph) => Subgraph): Node {
+  let attributes: Record<string, Attribute> | undefined;
+  for (const [name, a] of Object.entries(node.attributes)) {
+    if (a.kind !== "graph" && a.kind !== "graphs") continue;
+    const before = a.kind === "graph" ? [a.value] : a.value;
+    const after = before.map(change);
+    if (after.every((body, i) => body === before[i])) continue;
+    attributes ??= { ...node.attributes };
+    attributes[name] = a.kind === "graph" ? { ...a, value: after[0]! } : { ...a, value: after };
+  }
+  return attributes ? { ...node, attributes } : node;
 }
 
 /** Names of initialisers in sparse form, which stay in `extra` as they were read. */
@@ -69,6 +85,6 @@ export function sortNodes(nodes: readonly Node[]): readonly Node[] {
 }
 
 const cycleText = (cycle: readonly Node[]): string => {
-  const shown = cycle.slice(0, 5).map((n) => `${n.op} "${n.name}"`);
+  const shown = cycle.slice(0, 5).map((n) => `${plain(n.op)} ${quote(n.name)}`);
   return [...shown, ...(cycle.length > 5 ? ["..."] : []), shown[0]].join(" needs ");
 };
