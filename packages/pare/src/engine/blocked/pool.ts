@@ -1,0 +1,57 @@
+/** Pooling and its gradient in blocks: a node comes in, its blocked form is defined; false where the node stays plain. */
+import type { Node } from "../../graph/graph.js";
+import type { Layout } from "./layout.js";
+import { numberOf, type Window, windowOf } from "./window.js";
+
+/** MaxPool and AveragePool of an image that is in blocks already. */
+export function pool(l: Layout, node: Node): boolean {
+  const [x] = node.inputs as [string];
+  const [y, indices] = node.outputs as [string, string?];
+  const window = windowOf(node);
+  if (!window || indices || !l.image(x) || !l.isBlocked(x) || numberOf(node, "ceil_mode", 0)) return false;
+  l.define(y, () => pooled(l, node.op, l.blocked(x), window, numberOf(node, "count_include_pad", 0)));
+  return true;
+}
+
+function pooled(
+  l: Layout,
+  op: string,
+  x: string,
+  { kernel, strides, dilations, pads }: Window,
+  includePad = 0,
+): string {
+  const attributes = { kernel_shape: kernel, strides, dilations, pads };
+  return l.nchwc(op, [x], op === "AveragePool" ? { ...attributes, count_include_pad: includePad } : attributes);
+}
+
+export function globalAveragePool(l: Layout, node: Node): boolean {
+  const [x] = node.inputs as [string];
+  if (!l.image(x) || !l.isBlocked(x)) return false;
+  l.define(node.outputs[0]!, () => l.nchwc("GlobalAveragePool", [l.blocked(x)]));
+  return true;
+}
+
+/** MaxPoolGrad(dy, x, y) over windows that tile the image: a window's gradient is shared among its maxima. */
+export function maxPoolGrad(l: Layout, node: Node): boolean {
+  const [dy, x, y] = node.inputs as [string, string, string];
+  const dx = node.outputs[0]!;
+  const [window, xs, ys] = [windowOf(node), l.image(x), l.image(y)];
+  if (!window || !xs || !ys || !(l.isBlocked(x) || l.isBlocked(dy))) return false;
+  const { kernel, strides, dilations, pads } = window;
+  const [kh, kw] = kernel;
+  const tiles =
+    strides[0] === kh &&
+    strides[1] === kw &&
+    xs[2] === ys[2] * kh &&
+    xs[3] === ys[3] * kw &&
+    pads.every((p) => p === 0);
+  if (!tiles || dilations[0] !== 1 || dilations[1] !== 1 || kh * kw === 1) return false;
+  l.define(dx, () => {
+    const { g } = l;
+    const up = (t: string) => l.nchwc("Upsample", [t], { scales: [1, 1, kh, kw], mode: "nearest" });
+    const isMaximum = g.cast(g.op("Equal", [l.blocked(x), up(l.blocked(y))]), "float32");
+    const maxima = g.op("Mul", [pooled(l, "AveragePool", isMaximum, window), g.scalar(kh * kw)]);
+    return g.op("Mul", [isMaximum, up(g.op("Div", [l.blocked(dy), maxima]))]);
+  });
+  return true;
+}
