@@ -1,0 +1,140 @@
+/** The blocked lowering computes what the obvious realisation computes, on nets of odd sizes. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { NDArray } from "../dist/engine/engine.js";
+import { lowerBlocked } from "../dist/engine/lower-blocked.js";
+import { ortNode } from "../dist/engine/ort-node.js";
+import { blockSize } from "../dist/engine/probe.js";
+import type { Graph } from "../dist/graph/graph.js";
+import { sizeOf } from "../dist/graph/tensor.js";
+import { lowerObvious } from "./composite-oracle.js";
+import { TrainingNet } from "./training-net.js";
+
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+}
+
+function feedsOf(graph: Graph, seed: number): Record<string, NDArray> {
+  const next = random(seed);
+  return Object.fromEntries(
+    graph.inputs.map(({ name, shape }) => {
+      const dims = shape as number[];
+      const data = Float32Array.from({ length: sizeOf(dims) }, next);
+      return [name, { type: "float32", dims, data }];
+    }),
+  );
+}
+
+async function run(graph: Graph, feeds: Record<string, NDArray>): Promise<Record<string, NDArray>> {
+  const session = await ortNode.load(graph);
+  const result = await session.run(feeds);
+  await session.release();
+  return result;
+}
+
+const ops = (graph: Graph, domain: string) => graph.nodes.filter((n) => n.domain === domain).map((n) => n.op);
+
+/** Relative L2 below 1e-5 on every output. */
+async function agrees(graph: Graph, seed = 1): Promise<Graph> {
+  const block = await blockSize(ortNode);
+  assert.ok(block, "this machine's onnxruntime has no blocked kernels");
+  const feeds = feedsOf(graph, seed);
+  const lowered = lowerBlocked(graph, block);
+  const [wanted, got] = [await run(lowerObvious(graph), feeds), await run(lowerObvious(lowered), feeds)];
+  for (const { name } of graph.outputs) {
+    const [a, b] = [wanted[name]!.data as Float32Array, got[name]!.data as Float32Array];
+    assert.deepEqual(got[name]!.dims, wanted[name]!.dims, name);
+    let [error, norm] = [0, 0];
+    for (let i = 0; i < a.length; i++) {
+      error += (a[i]! - b[i]!) ** 2;
+      norm += a[i]! ** 2;
+    }
+    assert.ok(norm > 0, `${name} is all zero`);
+    assert.ok(Math.sqrt(error / norm) < 1e-5, `${name}: relative error ${Math.sqrt(error / norm)}`);
+  }
+  return lowered;
+}
+
+test("LeNet-5: no composite node is left, and convolutions are blocked", async () => {
+  const net = new TrainingNet([16, 1, 28, 28]);
+  let x = net.maxPool(net.conv("x", 20, { k: 5 }));
+  x = net.maxPool(net.conv(x, 50, { k: 5 }));
+  x = net.dense(net.relu(net.dense(net.flatten(x), 500)), 10);
+  const lowered = await agrees(net.finish(x));
+  assert.deepEqual(ops(lowered, "pare"), ["ReluGrad"], "only the one between the dense layers is left");
+  assert.equal(lowered.nodes.filter((n) => n.op === "Conv" && n.domain === "").length, 0);
+});
+
+test("a small CNN with ReLU before pooling", async () => {
+  const net = new TrainingNet([8, 1, 28, 28]);
+  let x = net.maxPool(net.relu(net.conv("x", 16, { k: 3, p: 1 })));
+  x = net.maxPool(net.relu(net.conv(x, 32, { k: 3, p: 1 })));
+  x = net.dense(net.relu(net.dense(net.flatten(x), 128)), 10);
+  assert.deepEqual(ops(await agrees(net.finish(x)), "pare"), ["ReluGrad"]);
+});
+
+const widths = [1, 3, 8, 16, 20, 50];
+for (const [k, s, pads] of [
+  [1, 1, [0, 0, 0, 0]],
+  [1, 2, [0, 0, 0, 0]],
+  [3, 1, [1, 1, 1, 1]],
+  [3, 1, [0, 1, 2, 0]],
+  [3, 2, [1, 1, 1, 1]],
+  [3, 2, [0, 0, 1, 1]],
+  [5, 1, [2, 2, 2, 2]],
+  [5, 2, [2, 2, 2, 2]],
+  [5, 3, [1, 1, 1, 1]],
+  [7, 2, [3, 3, 3, 3]],
+] as const) {
+  test(`convolution ${k}x${k}, stride ${s}, pads ${pads}: odd channel counts and sizes`, async () => {
+    for (const [i, o] of widths.entries()) {
+      const c = widths[(i * 5 + 2) % widths.length]!;
+      const net = new TrainingNet([i % 2 ? 16 : 5, c, 12 + (i % 3), 11]);
+      const hidden = net.relu(net.conv("x", c, { k: 3, p: 1 }));
+      const lowered = await agrees(net.finish(net.conv(hidden, o, { k, s, pads, bias: i % 2 === 0 })));
+      assert.ok(ops(lowered, "com.microsoft.nchwc").includes("Conv"));
+      assert.deepEqual(ops(lowered, "pare"), []);
+    }
+  });
+}
+
+test("dilated and grouped convolutions", async () => {
+  const net = new TrainingNet([8, 3, 13, 12]);
+  let x = net.relu(net.conv("x", 32, { k: 3, p: 1 }));
+  x = net.relu(net.conv(x, 32, { k: 3, p: 2, d: 2 }));
+  x = net.relu(net.conv(x, 32, { k: 3, p: 1, group: 2 }));
+  x = net.relu(net.conv(x, 24, { k: 3, p: 1, group: 8, s: 2 }));
+  await agrees(net.finish(x));
+});
+
+for (const s of [1, 2])
+  test(`depthwise convolution, stride ${s}`, async () => {
+    for (const c of [3, 8, 20]) {
+      const net = new TrainingNet([8, c, 11, 12]);
+      const x = net.relu(net.conv("x", c, { k: 3, p: 1, group: c }));
+      await agrees(net.finish(net.conv(x, c, { k: 3, s, p: 1, group: c })));
+    }
+  });
+
+test("residual additions, one in phases and one fused", async () => {
+  const net = new TrainingNet([8, 3, 16, 16]);
+  const x = net.relu(net.conv("x", 16, { k: 3, p: 1 }));
+  const down = net.add(
+    net.conv(net.relu(net.conv(x, 24, { k: 3, s: 2, p: 1 })), 24, { k: 3, p: 1 }),
+    net.conv(x, 24, { k: 1, s: 2 }),
+  );
+  const y = net.relu(down);
+  const z = net.relu(net.add(net.conv(y, 24, { k: 3, p: 1 }), y));
+  await agrees(net.finish(net.dense(net.flatten(net.globalAveragePool(z)), 10)));
+});
+
+test("a pooling whose windows leave a rest stays plain, and is right between blocked convolutions", async () => {
+  const net = new TrainingNet([8, 3, 13, 13]);
+  const x = net.relu(net.conv("x", 12, { k: 3, p: 1 }));
+  const lowered = await agrees(net.finish(net.conv(net.maxPool(x, 3), 20, { k: 3 })));
+  assert.deepEqual(ops(lowered, "pare"), ["MaxPoolGrad"]);
+});
