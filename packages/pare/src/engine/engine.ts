@@ -25,6 +25,8 @@ export interface SessionOptions {
   readonly threads?: number;
   /** onnxruntime's graph optimizations; "all" unless told otherwise. */
   readonly optimize?: "all" | "none";
+  /** Whether graphs with composite nodes may use onnxruntime's blocked layout, where this machine has one; true unless told otherwise. */
+  readonly blocked?: boolean;
   /** Prefix of the profile file that `release` leaves (Node only). */
   readonly profile?: string;
 }

@@ -3,15 +3,19 @@ import ort from "onnxruntime-node";
 import { toBytes } from "../graph/encode.js";
 import { PareError } from "../graph/error.js";
 import type { Engine } from "./engine.js";
+import { lowerBlocked } from "./lower-blocked.js";
 import { lowerPlain } from "./lower-plain.js";
 import { wordsOf, wrapSession } from "./ort-session.js";
+import { blockSize } from "./probe.js";
 
 /** onnxruntime on this machine's CPU. */
 export const ortNode: Engine = {
   name: "onnxruntime-node",
   async load(graph, options = {}) {
     const model = graph.name ? `model "${graph.name}"` : "the model";
-    const bytes = toBytes(lowerPlain(graph));
+    const composite = options.blocked !== false && graph.nodes.some((n) => n.domain === "pare");
+    const block = composite ? await blockSize(ortNode) : null;
+    const bytes = toBytes(lowerPlain(block ? lowerBlocked(graph, block) : graph));
     const inner = await ort.InferenceSession.create(bytes, {
       intraOpNumThreads: options.threads ?? 1,
       interOpNumThreads: 1,
