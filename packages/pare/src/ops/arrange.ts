@@ -2,9 +2,9 @@
 import type { Emitter } from "../graph/emit.js";
 import { axisIn } from "./dims.js";
 import { productOf, quotientOf, shown } from "./lengths.js";
-import { inverse, letters, moved, noKernel, reject, stridesOf, unknownRank, yDims } from "./move.js";
+import { inverse, letters, moved, reject, stridesOf, unknownRank, yDims } from "./move.js";
 import type { GradientSite, Operator, Site } from "./record.js";
-import { none, op } from "./record.js";
+import { awaits, none, op } from "./record.js";
 import { need } from "./site.js";
 
 const permOf = (s: Site<{ perm: readonly number[] | null }>, rank: number): number[] => {
@@ -32,7 +32,7 @@ const Transpose = op<{ perm: readonly number[] | null }>({
   },
   grad: (g, s) => [s.wanted[0] ? g.transpose(s.dy[0]!, inverse(permOf(s, s.dims(0).length))) : null],
   quant: "passes",
-  packs: noKernel,
+  packs: awaits("transpose"),
   raise: "same",
   rewrite: "none needed",
   fold: (s) => {
@@ -52,7 +52,7 @@ interface Block {
 const moves = {
   domain: "",
   quant: "passes" as const,
-  packs: noKernel,
+  packs: awaits("transpose"),
   raise: "same" as const,
   rewrite: "none needed" as const,
   fold: none("not shape arithmetic"),

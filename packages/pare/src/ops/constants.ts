@@ -3,16 +3,16 @@ import type { Dim, ElementType, Node, Tensor } from "../graph/graph.js";
 import { elementType, floats, int64s, sizeOf } from "../graph/tensor.js";
 import { isFixed } from "./dims.js";
 import { ranked, shown } from "./lengths.js";
-import { foldable, letters, noKernel, reject, unknownRank, yDims } from "./move.js";
+import { foldable, letters, reject, unknownRank, yDims } from "./move.js";
 import type { Operator } from "./record.js";
-import { none, op } from "./record.js";
+import { awaits, none, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, numbersOf, tensorOf } from "./values.js";
 
 const common = {
   domain: "",
   quant: none("no weights and no arithmetic"),
-  packs: noKernel,
+  packs: awaits("constant"),
   raise: "same" as const,
   rewrite: "none needed" as const,
 };

@@ -1,29 +1,18 @@
 /** Operators that look elements up by index: Gather, GatherElements, GatherND. */
 import type { Dim, ElementType, Shape } from "../graph/graph.js";
+import { zeros } from "./calculus.js";
 import { axisIn } from "./dims.js";
 import { shown } from "./lengths.js";
-import {
-  letters,
-  moved,
-  noKernel,
-  reject,
-  scatterAdd,
-  stridesOf,
-  unknownRank,
-  unpick,
-  xDims,
-  yDims,
-  zeros,
-} from "./move.js";
+import { letters, moved, reject, scatterAdd, stridesOf, unknownRank, unpick, xDims, yDims } from "./move.js";
 import type { Kept, Operator, Rewrite, Site } from "./record.js";
-import { none, op } from "./record.js";
+import { awaits, none, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
 
 const common = {
   domain: "",
   quant: "passes" as const,
-  packs: noKernel,
+  packs: awaits("gather"),
   raise: "same" as const,
 };
 const indexTypes: readonly ElementType[] = ["int32", "int64"];

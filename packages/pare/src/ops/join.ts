@@ -2,11 +2,12 @@
 import { node } from "../graph/emit.js";
 import type { Dim, Shape } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
+import { zeros } from "./calculus.js";
 import { axisIn, sameDim } from "./dims.js";
 import { shown, sumOf } from "./lengths.js";
-import { letters, moved, noKernel, reject, unknownRank, yDims, zeros } from "./move.js";
+import { letters, moved, reject, unknownRank, yDims } from "./move.js";
 import type { AttributeReader, Operator, Site } from "./record.js";
-import { op } from "./record.js";
+import { awaits, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
 
@@ -53,7 +54,7 @@ const Concat = op<{ axis: number }>({
     return parts.map((p, i) => (s.wanted[i] ? p : null));
   },
   quant: "arithmetic",
-  packs: noKernel,
+  packs: awaits("concat"),
   raise: (g, n, opset) => {
     if (opset >= 4 || n.attributes.axis) return "same";
     g.push(node("Concat", n.inputs, n.outputs, { ...n.attributes, axis: 1 }, "", n.name));
@@ -137,7 +138,7 @@ const Split = op<SplitAttributes>({
     return [parts.length === 1 ? parts[0]! : g.op("Concat", parts, { axis }), null];
   },
   quant: "passes",
-  packs: noKernel,
+  packs: awaits("concat"),
   raise: (g, n, opset, s) => {
     if (opset >= 18 || (opset >= 13 && n.inputs[1])) return "same";
     const { axis = 0 } = s?.a ?? {};

@@ -3,13 +3,12 @@ import type { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import type { Node, Tensor } from "../graph/graph.js";
 import { bitsOf, sizeOf } from "../graph/tensor.js";
+import { zeros } from "./calculus.js";
 import { isFixed } from "./dims.js";
 import { none, type Site } from "./record.js";
 import { at } from "./site.js";
 import { smallElements, tensorOf } from "./values.js";
 
-/** The runtime decodes packed models; its kernels come with execution. */
-export const noKernel = none("the runtime decodes packed models and does not execute them yet");
 /** Throws a PareError that leads with the node. */
 export function reject(node: Node, why: string): never {
   throw new PareError(`${at(node)}: ${why}`);
@@ -45,12 +44,6 @@ export const stridesOf = (dims: readonly number[]): number[] => dims.map((_, d) 
 export const letters = (shape: { readonly length: number }, pattern: (d: number) => string): string =>
   Array.from({ length: shape.length }, (_, d) => pattern(d)).join(" ");
 export const unknownRank = none("its shape is not known");
-
-/** Zeros of the emitter's float type, made at run time so that they cost no bytes. */
-export const zeros = (g: Emitter, dims: readonly number[]): string =>
-  g.op("ConstantOfShape", [g.ints(dims)], {
-    value: { kind: "tensor", value: tensorOf(g.floatType, [1], [0])! },
-  });
 
 /** dx of y = x with `indices` picked along `axis`: dy [.., indices.length, ..] -> dx [.., size, ..]. Several picks of one index add up. */
 export function unpick(

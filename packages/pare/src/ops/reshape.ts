@@ -5,9 +5,9 @@ import type { Dim, Node, Shape, ValueType } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
 import { axisIn, isFixed } from "./dims.js";
 import { productOf, quotientOf, ranked, shown } from "./lengths.js";
-import { letters, moved, noKernel, reject, unknownRank, xDims, yDims } from "./move.js";
+import { letters, moved, reject, unknownRank, xDims, yDims } from "./move.js";
 import type { AxesSpec, GradientSite, Kept, None, Operator, Rewrite, Site } from "./record.js";
-import { op } from "./record.js";
+import { awaits, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
 
@@ -44,7 +44,7 @@ const sameElements = {
   axes: regroup,
   grad: (g: Emitter, s: GradientSite) => [s.wanted[0] ? g.reshape(s.dy[0]!, s.dims(0)) : null],
   quant: "passes" as const,
-  packs: noKernel,
+  packs: awaits("reshape"),
   rewrite: "none needed" as const,
   fold: (s: Site) => {
     const [v, y] = [s.value(0), yDims(s)];

@@ -3,9 +3,9 @@ import { node } from "../graph/emit.js";
 import type { Dim, Int } from "../graph/graph.js";
 import { axisIn } from "./dims.js";
 import { shown } from "./lengths.js";
-import { letters, moved, noKernel, reject, stridesOf, unknownRank, unpick, xDims, yDims } from "./move.js";
+import { letters, moved, reject, stridesOf, unknownRank, unpick, xDims, yDims } from "./move.js";
 import type { AttributeReader, Kept, Operator, Rewrite, Site } from "./record.js";
-import { op } from "./record.js";
+import { awaits, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
 
@@ -125,7 +125,7 @@ const Slice = op<SliceAttributes>({
     return [dy];
   },
   quant: "passes",
-  packs: noKernel,
+  packs: awaits("slice"),
   raise: (g, n, opset, s) => {
     if (opset >= 10 || !s?.a.starts || !s.a.ends) return "same";
     const safe = (v: number) => clamp(v, -Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);

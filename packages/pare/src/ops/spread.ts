@@ -2,23 +2,16 @@
 import type { Emitter } from "../graph/emit.js";
 import { node } from "../graph/emit.js";
 import type { Dim, Shape } from "../graph/graph.js";
+import { sumTo } from "./calculus.js";
 import { axisIn, broadcast } from "./dims.js";
 import { productOf, ranked, shown } from "./lengths.js";
-import { letters, moved, noKernel, reject, stridesOf, unknownRank, unpick, xDims, yDims } from "./move.js";
+import { letters, moved, reject, stridesOf, unknownRank, unpick, xDims, yDims } from "./move.js";
 import type { GradientSite, Operator, Site } from "./record.js";
-import { none, op } from "./record.js";
+import { awaits, none, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
 
-const common = { domain: "", quant: "passes" as const, packs: noKernel };
-
-/** dx of y = x broadcast to a larger shape. */
-export function unbroadcast(g: Emitter, dy: string, from: readonly number[], to: readonly number[]): string {
-  const lead = from.length - to.length;
-  const summed = from.flatMap((n, d) => (d < lead || (to[d - lead] === 1 && n !== 1) ? [d] : []));
-  if (summed.length === 0) return dy;
-  return g.reshape(g.reduceSum(dy, summed, true), to);
-}
+const common = { domain: "", quant: "passes" as const, packs: awaits("repeat") };
 
 const Expand = op({
   ...common,
@@ -33,7 +26,7 @@ const Expand = op({
     const rank = s.x[1]?.shape?.[0];
     return [{ type, shape: x && typeof rank === "number" ? ranked(Math.max(rank, x.length)) : null }];
   },
-  grad: (g, s) => [s.wanted[0] ? unbroadcast(g, s.dy[0]!, s.outDims(0), s.dims(0)) : null, null],
+  grad: (g, s) => [s.wanted[0] ? sumTo(g, s.dy[0]!, s.outDims(0), s.dims(0)) : null, null],
   raise: "same",
   rewrite: (s, kept) => {
     const [old, y, y0] = [intsOf(s.value(1)), kept.y[0], yDims(s)];
