@@ -1,11 +1,12 @@
 /** A training graph with composite nodes comes in; the same computation on onnxruntime's blocked convolutions goes out, the rest of the composite nodes untouched. */
 import type { Graph, Node } from "../graph/graph.js";
+import { batchNormTraining, batchNormTrainingGrad } from "./blocked/batch-norm.js";
 import { conv } from "./blocked/conv.js";
 import { convInputGrad } from "./blocked/conv-input-grad.js";
 import { convWeightGrad } from "./blocked/conv-weight-grad.js";
 import { elementwise, elementwiseOps, relu, reluGrad } from "./blocked/elementwise.js";
 import { Layout } from "./blocked/layout.js";
-import { globalAveragePool, maxPoolGrad, pool } from "./blocked/pool.js";
+import { expand, globalAveragePool, maxPoolGrad, pool } from "./blocked/pool.js";
 import { reduceSum } from "./blocked/reduce.js";
 
 /** Rewrites one node; false where it stays as it is, in plain layout. */
@@ -19,8 +20,11 @@ const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["AveragePool", pool],
   ["GlobalAveragePool", globalAveragePool],
   ["ReduceSum", reduceSum],
+  ["Expand", expand],
   ["pare.ConvInputGrad", convInputGrad],
   ["pare.ConvWeightGrad", convWeightGrad],
+  ["pare.BatchNormTraining", batchNormTraining],
+  ["pare.BatchNormTrainingGrad", batchNormTrainingGrad],
   ["pare.ReluGrad", reluGrad],
   ["pare.MaxPoolGrad", maxPoolGrad],
 ]);

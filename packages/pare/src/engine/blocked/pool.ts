@@ -31,6 +31,22 @@ export function globalAveragePool(l: Layout, node: Node): boolean {
   return true;
 }
 
+/** Expand from [n,c,1,1] to [n,c,h,w], the gradient of a global average. */
+export function expand(l: Layout, node: Node): boolean {
+  const [x] = node.inputs as [string];
+  const y = node.outputs[0]!;
+  const [xs, ys] = [l.image(x), l.image(y)];
+  if (!xs || !ys || xs[0] !== ys[0] || xs[1] !== ys[1] || xs[2] * xs[3] !== 1 || xs[1] < l.block) return false;
+  l.define(y, () => {
+    const { g, block: B } = l;
+    const [n, c, h, w] = ys;
+    const blocks = (n * l.pad(c)) / B;
+    const wide = g.op("Expand", [g.reshape(l.blocked(x), [blocks, 1, B]), g.ints([blocks, h * w, B])]);
+    return g.reshape(wide, [n, l.pad(c), h, w]);
+  });
+  return true;
+}
+
 /** MaxPoolGrad(dy, x, y) over windows that tile the image: a window's gradient is shared among its maxima. */
 export function maxPoolGrad(l: Layout, node: Node): boolean {
   const [dy, x, y] = node.inputs as [string, string, string];
