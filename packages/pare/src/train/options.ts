@@ -1,13 +1,12 @@
 /** What `train` is told. Everything that changes the trained bytes is here; the number of workers is here too and does not. */
+import type { LossFunction } from "../autodiff/losses.js";
 import type { Dataset } from "../data/dataset.js";
 import type { Engine } from "../engine/engine.js";
-import type { Emitter } from "../graph/emit.js";
 import type { Graph } from "../graph/graph.js";
+import type { OptimizerOptions } from "../optimizers/rule.js";
+import type { WeightDecay } from "../optimizers/update-graph.js";
 
-export type OptimizerOptions =
-  | { readonly kind: "sgd"; readonly momentum?: number; readonly nesterov?: boolean }
-  | { readonly kind: "adam" | "adamw"; readonly beta1?: number; readonly beta2?: number; readonly epsilon?: number }
-  | { readonly kind: "rmsprop"; readonly decay?: number; readonly momentum?: number; readonly epsilon?: number };
+export type { LossFunction, OptimizerOptions, WeightDecay };
 
 /** Learning rate by step. `cosine` and `linear` go to `end` (0) over the whole run; `warmupSteps` lead in linearly. */
 export type Schedule =
@@ -20,8 +19,6 @@ export type Schedule =
     }
   | { readonly kind: "steps"; readonly rate: number; readonly milestones: readonly number[]; readonly gamma: number };
 
-/** A user's loss: emits nodes and returns the name of a scalar, the mean over the batch. `targets`: labels (int64 [b]) or distributions/targets ([b, ...]). */
-export type LossFunction = (g: Emitter, outputs: readonly string[], targets: string) => string;
 export type LossKind = "cross-entropy" | "mse" | "squared-hinge";
 
 /** Distillation from a teacher's outputs: weight * T^2 * KL(teacher_T || student_T) + (1 - weight) * loss (Hinton, Vinyals, Dean 2015). */
@@ -82,7 +79,7 @@ export interface TrainOptions {
   readonly optimizer?: OptimizerOptions;
   readonly learningRate?: Schedule;
   /** L1 and L2 penalties on weights (not on biases and normalisation parameters); `decoupled` as in AdamW. */
-  readonly weightDecay?: { readonly l1?: number; readonly l2?: number; readonly decoupled?: number };
+  readonly weightDecay?: WeightDecay;
   /** Gradient norm limit over all parameters. */
   readonly clipNorm?: number;
   readonly loss?: LossKind | LossFunction;

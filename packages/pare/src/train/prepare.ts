@@ -1,0 +1,162 @@
+/** Options come in, checked; the training graph, the optimizer and the flat vectors that the loop works on go out. */
+import type { Engine } from "../engine/engine.js";
+import { PareError } from "../graph/error.js";
+import { draft, type Graph, type Tensor } from "../graph/graph.js";
+import { float32sOf, floats, sizeOf } from "../graph/tensor.js";
+import { fieldFeeds } from "./feeds.js";
+import { targetsOf } from "./fill.js";
+import type { Plan } from "./job.js";
+import { type Layout, layoutOf, trainable } from "./layout.js";
+import { Optimizer } from "./optimizer.js";
+import type { EpochMetrics, TrainOptions, TrainResult } from "./options.js";
+import { trainingGraph } from "./training-graph.js";
+
+/** How many samples at a time, and how often. */
+export interface Course {
+  readonly batch: number;
+  readonly microBatch: number;
+  /** Micro-batches of a full batch. */
+  readonly jobs: number;
+  readonly stepsPerEpoch: number;
+  readonly steps: number;
+}
+
+/** Throws PareError for sizes that make no sense. */
+export function courseOf(o: TrainOptions): Course {
+  const whole = (name: string, value: number): number => {
+    if (!(Number.isInteger(value) && value > 0))
+      throw new PareError(`${name} ${value} should be a whole number from 1`, "usage");
+    return value;
+  };
+  whole("epochs", o.epochs);
+  const { length, name } = o.data;
+  if (length < 1) throw new PareError(`data "${name}" has no samples`);
+  const batch = Math.min(whole("batchSize", o.batchSize ?? 128), length);
+  const wanted = whole("microBatch", o.microBatch ?? defaultMicroBatch(batch));
+  const microBatch = Math.min(wanted, batch);
+  if (batch % microBatch !== 0 && batch !== length)
+    throw new PareError(`batchSize ${batch} should be a multiple of microBatch ${microBatch}`, "usage");
+  const jobs = Math.floor(batch / microBatch);
+  const rest = Math.floor((length % batch) / microBatch);
+  const stepsPerEpoch = Math.floor(length / batch) + (rest > 0 ? 1 : 0);
+  return { batch, microBatch, jobs, stepsPerEpoch, steps: stepsPerEpoch * o.epochs };
+}
+/** Half a batch, so that two threads share it, where that stays whole. */
+const defaultMicroBatch = (batch: number): number => (batch % 2 === 0 && batch >= 32 ? batch / 2 : batch);
+
+export interface Training {
+  readonly plan: Plan;
+  readonly course: Course;
+  readonly classes: number;
+  readonly optimizer: Optimizer;
+  /** Running statistics, in the order of the plan's. */
+  readonly running: Float32Array;
+  /** The teacher's outputs for every sample. */
+  readonly soft: Float32Array | null;
+  /** Moves the running statistics by those of one micro-batch. */
+  follow(batch: Float32Array): void;
+  /** Asks `remask` before an epoch. */
+  remask(epoch: number): void;
+  result(vector: Float32Array, running: Float32Array, history: readonly EpochMetrics[]): TrainResult;
+}
+
+export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Promise<Training> {
+  const course = courseOf(o);
+  const t = trainingGraph(graph, {
+    inputs: fieldFeeds(graph, o.data),
+    microBatch: course.microBatch,
+    loss: o.loss ?? "cross-entropy",
+    targets: targetsOf(o.data),
+    ...(o.frozen ? { frozen: o.frozen } : {}),
+    ...(o.dropout ? { dropout: o.dropout } : {}),
+    ...(o.softTargets ? { soft: o.softTargets } : {}),
+  });
+  const layout = layoutOf(t.parameters, o.codebooks);
+  let at = 0;
+  const statistics = t.statistics.map((s) => {
+    const length = sizeOf(graph.initializers.get(s.running)!.dims);
+    at += length;
+    return { ...s, at: at - length, length };
+  });
+  const plan: Plan = { ...t, layout, statistics, seed: o.seed ?? 0 };
+  const running = new Float32Array(at);
+  for (const s of statistics) running.set(valuesOf(graph, s.running), s.at);
+
+  let masks: ReadonlyMap<string, Uint8Array> = o.masks ?? new Map();
+  const mask = trainable(layout, masks);
+  const vector = startingVector(graph, layout, mask);
+  const optimizer = await Optimizer.start(
+    layout,
+    {
+      gradients: course.jobs,
+      optimizer: o.optimizer ?? { kind: "sgd", momentum: 0.9 },
+      ...(o.weightDecay ? { weightDecay: o.weightDecay } : {}),
+      ...(o.clipNorm === undefined ? {} : { clipNorm: o.clipNorm }),
+    },
+    engine,
+    vector,
+    mask,
+  );
+  return {
+    plan,
+    course,
+    classes: t.classes,
+    optimizer,
+    running,
+    soft: null,
+    follow(batch) {
+      for (const { at: from, length, momentum } of statistics)
+        for (let i = from; i < from + length; i++) running[i] = momentum * running[i]! + (1 - momentum) * batch[i]!;
+    },
+    remask(epoch) {
+      const next = o.remask?.(epoch, weightsOf(layout, optimizer.vector), masks);
+      if (!next) return;
+      optimizer.remask(trainable(layout, next));
+      masks = next;
+    },
+    result(trained, runningNow, history) {
+      const out = draft(graph);
+      for (const [name, values] of weightsOf(layout, trained))
+        out.initializers.set(name, replaced(graph.initializers.get(name)!, values));
+      for (const s of statistics)
+        out.initializers.set(
+          s.running,
+          replaced(graph.initializers.get(s.running)!, runningNow.slice(s.at, s.at + s.length)),
+        );
+      const codebooks = new Map<string, Float32Array>();
+      for (const { parameter, at: from, count, codebook } of layout.segments)
+        if (codebook) codebooks.set(parameter.name, trained.slice(from, from + count));
+      return { graph: out, history, codebooks, masks };
+    },
+  };
+}
+
+const replaced = (old: Tensor, values: Float32Array): Tensor => ({ ...old, ...floats(values, old.dims) });
+
+function valuesOf(graph: Graph, name: string): Float32Array {
+  const values = float32sOf(graph.initializers.get(name)!);
+  const bad = values.findIndex((v) => !Number.isFinite(v));
+  if (bad >= 0)
+    throw new PareError(`initialiser "${name}" holds ${values[bad]} at element ${bad}: it cannot be trained`);
+  return values;
+}
+
+/** The graph's weights, what is masked as 0; or the codebooks' centroids. */
+function startingVector(graph: Graph, layout: Layout, mask: Float32Array): Float32Array {
+  const vector = new Float32Array(layout.vector);
+  for (const { parameter, at, count, codebook } of layout.segments) {
+    vector.set(codebook ? codebook.centroids : valuesOf(graph, parameter.name), at);
+    if (!codebook) for (let i = at; i < at + count; i++) if (mask[i] === 0) vector[i] = 0;
+  }
+  return vector;
+}
+
+/** Every parameter's full values, as copies. */
+function weightsOf(layout: Layout, vector: Float32Array): Map<string, Float32Array> {
+  const out = new Map<string, Float32Array>();
+  for (const { parameter, at, count, codebook } of layout.segments) {
+    const values = vector.slice(at, at + count);
+    out.set(parameter.name, codebook ? Float32Array.from(codebook.indices, (i) => values[i]!) : values);
+  }
+  return out;
+}
