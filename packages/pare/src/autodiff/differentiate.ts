@@ -56,7 +56,8 @@ export function differentiate(graph: Graph, loss: string, parameters: readonly s
       out.outputs.push({ name: d, type: floatType, shape: types.get(p)!.shape });
     }
   const { types: all } = infer(out);
-  for (const [name, type] of all) out.values.set(name, { name, ...type });
+  for (const [name, type] of all) if (type.type !== "undefined") out.values.set(name, { name, ...type });
+  for (const n of out.nodes)
   return { graph: out, gradients };
 }
 
@@ -87,7 +88,7 @@ function gradientOf(
   node: Node,
   dy: readonly (string | null)[],
   wanted: readonly boolean[],
-  { types, value }: Inferred,
+  { types, values }: Inferred,
   opset: number,
 ): readonly (string | null)[] {
   const record = recordOf(node);
@@ -101,7 +102,7 @@ function gradientOf(
     return fixed(type, `${name}" at ${at(node).replace(/"$/, "")}`);
   };
   const site: GradientSite = {
-    ...siteOf(record, { node, opset, x, y, value: (i): Tensor | null => value(node.inputs[i] ?? "") }),
+    ...siteOf(record, { node, opset, x, y, value: (i): Tensor | null => values.get(node.inputs[i] ?? "") ?? null }),
     inputs: node.inputs,
     outputs: node.outputs,
     dy,

@@ -6,12 +6,13 @@ export type LossFunction = (g: Emitter, outputs: readonly string[], targets: str
 
 const mean = (g: Emitter, x: string): string => g.op("ReduceMean", [x], { keepdims: 0 });
 /** Labels int64 [b] as rows [b, classes] of `off` with one `on`. */
-export const oneHot = (g: Emitter, labels: string, classes: number, off = 0, on = 1): string =>
-  g.op("OneHot", [labels, g.ints([classes]), constantPair(g, off, on)], { axis: -1 });
-const constantPair = (g: Emitter, off: number, on: number): string => {
-  const data = g.floatType === "float64" ? Float64Array.of(off, on) : Float32Array.of(off, on);
-  return g.constant({ type: g.floatType, dims: [2], bytes: new Uint8Array(data.buffer) });
-};
+export function oneHot(g: Emitter, labels: string, classes: number, off = 0, on = 1): string {
+  const size = classes * classes;
+  const data = g.floatType === "float64" ? new Float64Array(size) : new Float32Array(size);
+  for (let i = 0; i < size; i++) data[i] = i % (classes + 1) === 0 ? on : off;
+  const rows = g.constant({ type: g.floatType, dims: [classes, classes], bytes: new Uint8Array(data.buffer) });
+  return g.op("Gather", [rows, labels]);
+}
 
 /** -sum of p log q per sample, meaned: logits [b, c] against distributions [b, c]. */
 export function crossEntropyOnDistributions(g: Emitter, logits: string, distributions: string): string {

@@ -50,6 +50,9 @@ export interface TrainingGraph {
 export function trainingGraph(graph: Graph, o: TrainingGraphOptions): TrainingGraph {
   const mode = trainingMode(raiseOpset(graph), o.dropout);
   const net = draft(mode.graph);
+  // What the file says of inner names may hold for another batch only.
+  net.values = new Map();
+  net.outputs = net.outputs.map((v) => ({ name: v.name, type: v.type, shape: null }));
   net.inputs = o.inputs.map((f) => ({ name: f.name, type: f.type, shape: [o.microBatch, ...f.dims] }));
   const { types } = infer(net);
   const feedList: Feed[] = o.inputs.map((f) => ({ name: f.name, type: f.type, dims: [o.microBatch, ...f.dims] }));

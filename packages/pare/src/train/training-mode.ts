@@ -53,7 +53,10 @@ function batchNormalization(g: Emitter, graph: Graph, node: Node, statistics: St
   const [x, scale, bias, mean, variance] = node.inputs as [string, string, string, string, string];
   const read = new Attributes(node, opsetOf(graph, ""));
   // Statistics that are computed, not stored, have nowhere to run along: the node stays as it is.
-  if (!graph.initializers.has(mean) || !graph.initializers.has(variance)) return g.push(node);
+  if (!graph.initializers.has(mean) || !graph.initializers.has(variance)) {
+    g.push(node);
+    return;
+  }
   const batch = [g.fresh("mean"), g.fresh("variance")] as const;
   g.push({
     op: "BatchNormTraining",
@@ -76,7 +79,10 @@ function dropoutNode(g: Emitter, graph: Graph, node: Node, chosen: number | unde
     throw new PareError(`${at(node)}: its ratio is computed; give one by the option dropout`);
   const ratio = chosen ?? (stored ? numbersOf(stored)![0]! : 0.5);
   if (!(ratio >= 0 && ratio < 1)) throw new PareError(`${at(node)}: ratio ${ratio} is outside [0, 1)`, "usage");
-  if (ratio === 0) return g.push({ ...node, op: "Identity", inputs: [x], outputs: [y], attributes: {} });
+  if (ratio === 0) {
+    g.push({ ...node, op: "Identity", inputs: [x], outputs: [y], attributes: {} });
+    return;
+  }
   const input = g.fresh("dropout_mask");
   dropouts.push({ input, of: x, ratio });
   g.push({ ...node, op: "Mul", inputs: [x, input], outputs: [y], attributes: {} });
