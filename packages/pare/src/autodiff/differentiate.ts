@@ -57,7 +57,6 @@ export function differentiate(graph: Graph, loss: string, parameters: readonly s
     }
   const { types: all } = infer(out);
   for (const [name, type] of all) if (type.type !== "undefined") out.values.set(name, { name, ...type });
-  for (const n of out.nodes)
   return { graph: out, gradients };
 }
 
