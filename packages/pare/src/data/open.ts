@@ -1,13 +1,10 @@
 /** The door of this room: a name, file, folder or module enters, datasets leave. */
-import { stat } from "node:fs/promises";
-import { basename } from "node:path";
 import { PareError } from "../graph/error.js";
 import type { Dataset } from "./dataset.js";
+import { findSource } from "./find-source.js";
 import { fromTable } from "./from-table.js";
-import { idxFile, idxFolder } from "./idx-source.js";
-import { dataNames, named } from "./named.js";
 import { checkedNormalization, type Normalization, parseNormalization } from "./normalize.js";
-import { unpackedName } from "./read-bytes.js";
+import type { Layout } from "./raw-array.js";
 import type { Part, Source } from "./source.js";
 import { partSize, splitIndices, spread, subset } from "./views.js";
 
@@ -16,8 +13,9 @@ export const splits: readonly Split[] = ["train", "validation", "test", "all"];
 
 export interface OpenOptions {
   /**
-   * "train" and "validation" are disjoint seeded parts of the training part. "test" is the source's own test part; where it has none
-   * (one file, one folder), a seeded tenth that is then in neither of the others. "all" (the default): every sample of the training part, or of the only one.
+   * "all" (the default): every sample of the source's training part, or of its only one. "train" and "validation" are disjoint seeded
+   * parts of that, unless the source has a validation part of its own. "test" is the source's own test part; where it has none (one
+   * file, one folder), a seeded tenth that is then in neither of the others.
    */
   readonly split?: Split;
   /** At most this many samples, evenly spread over the split. */
@@ -30,85 +28,105 @@ export interface OpenOptions {
   readonly validation?: number;
   /** Size of the test split where the source has no test part: a fraction below 1, or a count. A tenth unless said. */
   readonly test?: number;
+  /** How images lie in an .npy or .npz: told from the shape unless said. */
+  readonly layout?: Layout;
+  /** CSV: the column of labels, by name or number. */
+  readonly label?: string | number;
+  /** CSV: the label is a real number to be predicted. */
+  readonly regression?: boolean;
+  /** Hears of downloads; standard error unless said. */
+  readonly log?: (line: string) => void;
 }
 
 /** The dataset at `spec`: a name (`mnist`, …), a file, a folder or a module. Throws PareError where it is missing, damaged or no data. */
 export async function open(spec: string, options: OpenOptions = {}): Promise<Dataset> {
   const split = options.split ?? "all";
-  if (!splits.includes(split)) throw new PareError(`split "${split}": there are ${splits.join(", ")}`, "usage");
-  return (await openSplits(spec, { ...options, only: [split] }))[split]!;
+  return (await openSplits(spec, { ...options, only: [split] }))[split];
 }
 
-/** All splits at once (`limit` applies to each): each part is read once. */
-export async function openSplits(
+/** Several splits at once, all unless `only` says which (`limit` applies to each): every part of the source is read once. */
+export async function openSplits<S extends Split = Split>(
   spec: string,
-  options: Omit<OpenOptions, "split"> & { readonly only?: readonly Split[] } = {},
-): Promise<Readonly<Record<Split, Dataset>>> {
-  const source = await find(spec);
-  const normalization =
-    typeof options.normalize === "string"
-      ? parseNormalization(options.normalize)
-      : options.normalize
-        ? checkedNormalization(options.normalize)
-        : null;
-  const only = options.only ?? splits;
-  const out = {} as Record<Split, Dataset>;
-  const pick = async (
-    part: Part,
-    choose: (count: number) => Partial<Record<Split, Uint32Array | null>>,
-  ): Promise<void> => {
-    const count = part.count;
-    const early = count === undefined ? null : union(Object.values(choose(count)), count);
+  options: Omit<OpenOptions, "split"> & { readonly only?: readonly S[] } = {},
+): Promise<Readonly<Record<S, Dataset>>> {
+  const only: readonly Split[] = options.only ?? splits;
+  for (const split of only)
+    if (!splits.includes(split)) throw new PareError(`split "${split}": there are ${splits.join(", ")}`, "usage");
+  if (options.limit !== undefined) spread(1, options.limit);
+  const { normalize } = options;
+  const normalization = typeof normalize === "string" ? parseNormalization(normalize) : (normalize ?? null);
+  if (normalization) checkedNormalization(normalization);
+  const seed = options.seed ?? 0;
+  const source = await findSource(spec, {
+    layout: options.layout ?? "auto",
+    request: { limit: only.every((s) => s === "all") ? (options.limit ?? null) : null, seed },
+    log: options.log ?? ((line) => void process.stderr.write(`${line}\n`)),
+    ...(options.label === undefined ? {} : { label: options.label }),
+    ...(options.regression === undefined ? {} : { regression: options.regression }),
+  });
+  const out: Partial<Record<Split, Dataset>> = {};
+  for (const [part, choose] of plan(source, only, { ...options, seed })) {
+    const limit = (indices: Indices, count: number): Indices => {
+      if (options.limit === undefined) return indices;
+      const at = spread(indices?.length ?? count, options.limit);
+      return indices ? at.map((i) => indices[i]!) : at;
+    };
+    const chosen = (count: number): [Split, Indices][] =>
+      choose(count).map(([split, indices]) => [split, limit(indices, count)]);
+    const early = part.count === undefined ? null : union(chosen(part.count), part.count);
     const { table, all } = await part.read(early);
     const whole = fromTable(table, normalization);
-    for (const [split, indices] of Object.entries(choose(count ?? whole.length)) as [Split, Uint32Array | null][])
-      out[split] = indices === null ? whole : subset(whole, all || !early ? indices : within(early, indices));
-  };
-  const limitTo = (indices: Uint32Array | null, count: number): Uint32Array | null => {
-    if (options.limit === undefined) return indices;
-    const at = spread(indices?.length ?? count, options.limit);
-    return indices ? at.map((i) => indices[i]!) : at;
-  };
-  const chosen = (parts: Partial<Record<Split, Uint32Array | null>>, count: number) =>
-    Object.fromEntries(
-      (Object.entries(parts) as [Split, Uint32Array | null][])
-        .filter(([split]) => only.includes(split))
-        .map(([split, indices]) => [split, limitTo(indices, count)]),
-    );
-  const { test } = source;
-  const own = (split: Split): boolean => only.includes(split) && !(test && split === "test");
-  if (splits.some(own)) await pick(source.main, (count) => chosen(mainParts(count, !test, options, only), count));
-  if (test && only.includes("test")) await pick(test, (count) => chosen({ test: null }, count));
-  return out;
+    for (const [split, indices] of chosen(part.count ?? whole.length))
+      out[split] = indices ? subset(whole, all || !early ? indices : within(early, indices)) : whole;
+  }
+  return out as Record<S, Dataset>;
 }
 
-/** Indices of each split within the main part; null: all of it. */
-function mainParts(
-  count: number,
-  holdsTest: boolean,
-  options: Pick<OpenOptions, "seed" | "validation" | "test">,
+/** Samples of a part, ascending; null: all of them. */
+type Indices = Uint32Array | null;
+type Choice = (count: number) => [Split, Indices][];
+
+/** Which parts must be read, and which of their samples make which split. */
+function plan(
+  source: Source,
   only: readonly Split[],
-): Partial<Record<Split, Uint32Array | null>> {
-  if (only.every((s) => s === "all")) return { all: null };
-  const seed = options.seed ?? 0;
-  const tested = holdsTest
-    ? splitIndices(count, partSize(count, options.test ?? 0.1, "test"), seed)
-    : { rest: Uint32Array.from({ length: count }, (_, i) => i), held: null };
-  const left = tested.rest.length;
-  const size = partSize(left, options.validation ?? (left > 50_000 ? 5_000 : 0.1), "validation");
-  const { rest, held } = splitIndices(left, size, seed + 1);
-  return {
-    all: null,
-    train: rest.map((i) => tested.rest[i]!),
-    validation: held.map((i) => tested.rest[i]!),
-    ...(tested.held ? { test: tested.held } : {}),
-  };
+  options: Pick<OpenOptions, "validation" | "test"> & { readonly seed: number },
+): [Part, Choice][] {
+  const steps: [Part, Choice][] = [];
+  const own = { validation: source.validation, test: source.test };
+  for (const split of ["validation", "test"] as const)
+    if (own[split] && only.includes(split)) steps.push([own[split], () => [[split, null]]]);
+  const cut = only.filter((s) => !(s === "validation" || s === "test") || !own[s]);
+  if (cut.length)
+    steps.unshift([
+      source.main,
+      (count) => {
+        const parts = new Map<Split, Indices>([["all", null]]);
+        if (cut.some((s) => s !== "all")) {
+          let rest = Uint32Array.from({ length: count }, (_, i) => i);
+          const draw = (split: Split, size: number, seed: number): void => {
+            const drawn = splitIndices(rest.length, partSize(rest.length, size, split), seed);
+            parts.set(
+              split,
+              drawn.held.map((i) => rest[i]!),
+            );
+            rest = drawn.rest.map((i) => rest[i]!);
+          };
+          if (!own.test) draw("test", options.test ?? 0.1, options.seed);
+          if (!own.validation)
+            draw("validation", options.validation ?? (rest.length > 50_000 ? 5_000 : 0.1), options.seed + 1);
+          parts.set("train", rest);
+        }
+        return cut.map((s) => [s, parts.get(s)!]);
+      },
+    ]);
+  return steps;
 }
 
-/** Every index that some split wants, ascending; null: all. */
-function union(lists: readonly (Uint32Array | null | undefined)[], count: number): Uint32Array | null {
+/** Every sample that some split wants, ascending; null: all. */
+function union(lists: readonly [Split, Indices][], count: number): Indices {
   const wanted = new Uint8Array(count);
-  for (const list of lists) {
+  for (const [, list] of lists) {
     if (!list) return null;
     for (const i of list) wanted[i] = 1;
   }
@@ -118,22 +136,4 @@ function union(lists: readonly (Uint32Array | null | undefined)[], count: number
 function within(read: Uint32Array, indices: Uint32Array): Uint32Array {
   const place = new Map(Array.from(read, (index, at) => [index, at]));
   return indices.map((i) => place.get(i)!);
-}
-
-/** What stands at a name or path. */
-async function find(spec: string): Promise<Source> {
-  const known = await named(spec);
-  if (known) return known;
-  const info = await stat(spec).catch(() => null);
-  if (!info)
-    throw new PareError(
-      `data "${spec}": no such file or folder, and no data set of that name (${dataNames.join(", ")})`,
-    );
-  if (info.isDirectory()) {
-    const source = await idxFolder(spec, basename(spec));
-    if (source) return source;
-    throw new PareError(`data "${spec}": a folder without data that Pare knows`);
-  }
-  if (/idx\d-ubyte$|\.idx$/i.test(unpackedName(spec))) return idxFile(spec);
-  throw new PareError(`data "${spec}": no format that Pare knows by its name`);
 }

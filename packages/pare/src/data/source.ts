@@ -13,6 +13,7 @@ export interface Source {
   readonly name: string;
   /** The training part, or the only one. */
   readonly main: Part;
+  readonly validation?: Part;
   readonly test?: Part;
 }
 

@@ -1,0 +1,172 @@
+/** Data for a model: a dataset and a graph's inputs enter, the same samples under the inputs' names, shapes and types leave. */
+import type { NDArray, TypedArray } from "../engine/engine.js";
+import { PareError } from "../graph/error.js";
+import type { Dim, ElementType, Value } from "../graph/graph.js";
+import { sizeOf } from "../graph/tensor.js";
+import type { Dataset, Field } from "./dataset.js";
+import { toHalf } from "./half.js";
+
+/** The batch that a model insists on: the first axis of its inputs where it is a number; null where any batch will do. */
+export function fixedBatch(inputs: readonly Value[]): number | null {
+  for (const { shape } of inputs) if (typeof shape?.[0] === "number") return shape[0];
+  return null;
+}
+
+/**
+ * The dataset, its fields named, shaped and typed as the graph's inputs (`feeds(graph)`) want them. Vectors and images of as many values are
+ * reshaped ([1,28,28] <-> [784] <-> [28,28]), images c h w go to inputs h w c. Throws where an input has no field or the shapes do not
+ * fit: names the input, both shapes and what to do.
+ */
+export function fit(dataset: Dataset, inputs: readonly Value[]): Dataset {
+  const pairs = pair(dataset, inputs);
+  const steps = pairs.map(([field, value]) => adapter(field, value, dataset.name));
+  return {
+    ...dataset,
+    fields: pairs.map(([, value], i) => ({ name: value.name, type: steps[i]!.type, dims: steps[i]!.dims })),
+    batch(indices) {
+      const batch = dataset.batch(indices);
+      return {
+        ...batch,
+        inputs: pairs.map(([field], i) => steps[i]!.apply(batch.inputs[dataset.fields.indexOf(field)]!)),
+      };
+    },
+  };
+}
+
+/** Each input with its field. */
+function pair(dataset: Dataset, inputs: readonly Value[]): [Field, Value][] {
+  const { fields, name } = dataset;
+  const list = (names: readonly (string | null)[]): string => names.map((n) => n ?? "(unnamed)").join(", ");
+  if (!inputs.length) throw new PareError(`the model has no inputs: it takes no data`);
+  if (fields.length === 1 && inputs.length === 1) return [[fields[0]!, inputs[0]!]];
+  const known = new Set(inputs.map((v) => v.name));
+  const extra = fields.find((f) => f.name === null || !known.has(f.name));
+  if (extra)
+    throw new PareError(
+      `${name}: "${extra.name ?? "(unnamed)"}" is no input of the model, whose inputs are ${list(inputs.map((v) => v.name))}: name each array of the data by its input`,
+    );
+  return inputs.map((value) => {
+    const field = fields.find((f) => f.name === value.name);
+    if (!field)
+      throw new PareError(
+        `input "${value.name}" of the model has no data: ${name} holds ${list(fields.map((f) => f.name))}`,
+      );
+    return [field, value];
+  });
+}
+
+interface Adapter {
+  readonly type: ElementType;
+  readonly dims: readonly number[];
+  apply(array: NDArray): NDArray;
+}
+
+function adapter(field: Field, value: Value, name: string): Adapter {
+  const cast = caster(field.type, value, name);
+  const fitted = shapeFor(field.dims, value, name);
+  return {
+    type: value.type,
+    dims: fitted.dims,
+    apply(array) {
+      const data = fitted.channelsLast ? channelsLast(array.data as Float32Array, field.dims) : array.data;
+      return { type: value.type, dims: [array.dims[0]!, ...fitted.dims], data: cast(data as TypedArray) };
+    },
+  };
+}
+
+const squeezed = (dims: readonly Dim[]): Dim[] => dims.filter((d) => d !== 1);
+const matches = (have: readonly number[], want: readonly Dim[]): boolean =>
+  have.length === want.length && want.every((d, i) => typeof d === "string" || d === have[i]);
+
+/** How samples of these dims become what the input wants. */
+function shapeFor(
+  dims: readonly number[],
+  value: Value,
+  name: string,
+): { dims: readonly number[]; channelsLast: boolean } {
+  if (value.shape === null) return { dims, channelsLast: false };
+  const want = value.shape.slice(1);
+  if (value.shape.length > 0) {
+    if (matches(dims, want)) return { dims, channelsLast: false };
+    const fixed = want.every((d) => typeof d === "number");
+    if (isImage(dims) && want.length === 3 && !few(want[0]!) && matches([dims[1]!, dims[2]!, dims[0]!], want))
+      return { dims: [dims[1]!, dims[2]!, dims[0]!], channelsLast: true };
+    const vector = want.length === 1 || dims.length === 1;
+    if (fixed && sizeOf(want) === sizeOf(dims) && (vector || String(squeezed(dims)) === String(squeezed(want))))
+      return { dims: want, channelsLast: false };
+    if (want.length === 1 && typeof want[0] === "string") return { dims: [sizeOf(dims)], channelsLast: false };
+  }
+  throw new PareError(
+    `input "${value.name}" wants [${value.shape.map((d) => (d === "" ? "?" : d))}], ${name} holds samples of [${dims}] (a batch is [n${dims.map((d) => `,${d}`).join("")}]): ${advice(dims, value)}`,
+  );
+}
+
+const few = (d: Dim): boolean => d === 1 || d === 3 || d === 4;
+const isImage = (dims: readonly number[]): boolean => dims.length === 3 && few(dims[0]!) && !few(dims[2]!);
+
+function advice(dims: readonly number[], { shape }: Value): string {
+  const want = shape!.slice(1);
+  if (!shape!.length || matches(dims, shape!))
+    return "the input has no batch axis: export the model with one (dynamic axes)";
+  if (want.length === 3 && dims.length === 3) {
+    if (few(dims[2]!) && matches([dims[2]!, dims[0]!, dims[1]!], want))
+      return "the data has its channels last: say so with --layout nhwc";
+    const [c, wantC] = [dims[0]!, want[0]!];
+    if (few(c) && few(wantC) && c !== wantC)
+      return `the data has ${c} channel${c > 1 ? "s" : ""} per pixel, the model wants ${wantC}: use other data, or a data module that converts it`;
+    return `the images must have ${want.slice(1).join(" x ")} pixels: resize them, or use a data module that does`;
+  }
+  if (want.every((d) => typeof d === "number"))
+    return `a sample holds ${sizeOf(dims)} values, the input takes ${sizeOf(want)}: use other data, or a data module that converts it`;
+  return `the data has ${dims.length} axes per sample, the input ${want.length}: reshape the data, or use a data module that does`;
+}
+
+/** n c h w -> n h w c. */
+function channelsLast(data: Float32Array, [c, h, w]: readonly number[]): Float32Array {
+  const [out, hw] = [data.slice(), h! * w!];
+  for (let at = 0; at < data.length; at += c! * hw)
+    for (let k = 0; k < c!; k++) for (let p = 0; p < hw; p++) out[at + p * c! + k] = data[at + k * hw + p]!;
+  return out;
+}
+
+const makers: Partial<Record<ElementType, (n: number) => TypedArray>> = {
+  float32: (n) => new Float32Array(n),
+  float64: (n) => new Float64Array(n),
+  int8: (n) => new Int8Array(n),
+  uint8: (n) => new Uint8Array(n),
+  int16: (n) => new Int16Array(n),
+  uint16: (n) => new Uint16Array(n),
+  int32: (n) => new Int32Array(n),
+  uint32: (n) => new Uint32Array(n),
+  bool: (n) => new Uint8Array(n),
+};
+
+/** Converts values to the input's element type; whole numbers only where it takes whole numbers. */
+function caster(from: ElementType, { type, name: input }: Value, name: string): (data: TypedArray) => TypedArray {
+  if (from === type) return (data) => data;
+  const refuse = (v: number | bigint): PareError =>
+    new PareError(`input "${input}" takes ${type}, ${name} holds ${v}: it does not fit; use data of that type`);
+  if (type === "float16") return (data) => Uint16Array.from(data as Float32Array, (v) => toHalf(Number(v)));
+  if (type === "int64" || type === "uint64") {
+    return (data) => {
+      const out = type === "int64" ? new BigInt64Array(data.length) : new BigUint64Array(data.length);
+      for (let i = 0; i < data.length; i++) {
+        const v = data[i]!;
+        if (!Number.isInteger(Number(v)) || (type === "uint64" && v < 0)) throw refuse(v);
+        out[i] = BigInt(v);
+      }
+      return out;
+    };
+  }
+  const make = makers[type];
+  if (!make) throw new PareError(`input "${input}" takes ${type}: Pare has no data of that type`);
+  return (data) => {
+    const out = make(data.length) as Float32Array;
+    const exact = type !== "float32" && type !== "float64";
+    for (let i = 0; i < data.length; i++) {
+      out[i] = Number(data[i]!);
+      if (exact && out[i] !== Number(data[i]!)) throw refuse(data[i]!);
+    }
+    return out;
+  };
+}
