@@ -15,6 +15,7 @@ const doors: Record<string, readonly string[]> = {
   train: [...below, "engine", "data"],
   methods: [...below, "engine", "data", "train"],
   pack: ["graph", "ops", "analyze"],
+  recipes: ["methods"],
   report: ["graph", "ops", "analyze", "pack"],
 };
 const everything = [...Object.keys(doors), "compress"];
@@ -24,7 +25,7 @@ doors.index = [...everything, "lab"];
 doors.cli = [...everything, "lab", "index"];
 /** Where Node's own modules may be used, so that the rest runs in a browser. */
 const nodeFiles =
-  /^(engine\/ort-node|engine\/replica-worker|data\/|train\/checkpoint|train\/workers|cli\/|lab\/|graph\/file|report\/write|compress\.ts)/;
+  /^(engine\/ort-node|engine\/replica-worker|data\/|train\/checkpoint|train\/workers|cli\/|lab\/|graph\/file|report\/write|compress\.ts|compress\/(saved-stages|tools|job|finish))/;
 
 const room = (path: string): string =>
   path.includes("/") ? path.slice(0, path.indexOf("/")) : path.replace(/\.ts$/, "");

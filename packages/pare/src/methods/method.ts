@@ -30,6 +30,8 @@ export interface Tools {
   train(graph: Graph, options: Omit<TrainOptions, "data" | "validation" | "seed" | "engine">): Promise<TrainResult>;
   evaluate(graph: Graph): Promise<Metrics>;
   log(line: string): void;
+  /** The validation error (0..1) that this stage's result may have; absent: no limit. */
+  readonly limit?: number;
   readonly signal?: AbortSignal;
 }
 

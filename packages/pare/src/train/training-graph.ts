@@ -48,13 +48,18 @@ export interface TrainingGraph {
 
 /** Throws PareError for a graph that cannot be trained, with the node and the reason. */
 export function trainingGraph(graph: Graph, o: TrainingGraphOptions): TrainingGraph {
-  const mode = trainingMode(raiseOpset(graph), o.dropout);
-  const net = draft(mode.graph);
+  const raised = raiseOpset(graph);
+  const mode = trainingMode(raised, o.dropout);
   // What the file says of inner names may hold for another batch only.
-  net.values = new Map();
-  net.outputs = net.outputs.map((v) => ({ name: v.name, type: v.type, shape: null }));
-  net.inputs = o.inputs.map((f) => ({ name: f.name, type: f.type, shape: [o.microBatch, ...f.dims] }));
-  const { types } = infer(net);
+  const forBatch = (g: Graph): Draft => ({
+    ...draft(g),
+    values: new Map(),
+    outputs: g.outputs.map((v) => ({ name: v.name, type: v.type, shape: null })),
+    inputs: o.inputs.map((f) => ({ name: f.name, type: f.type, shape: [o.microBatch, ...f.dims] })),
+  });
+  const net = forBatch(mode.graph);
+  // Shapes are those of inference: behind the first fed dropout mask, whose shape is sought here, nothing else would be known.
+  const { types } = infer(forBatch(raised));
   const feedList: Feed[] = o.inputs.map((f) => ({ name: f.name, type: f.type, dims: [o.microBatch, ...f.dims] }));
   const dims = (name: string): readonly number[] => {
     const shape = types.get(name)?.shape;

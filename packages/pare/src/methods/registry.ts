@@ -1,0 +1,13 @@
+/** Every compression method: one line each. */
+import type { Method } from "./method.js";
+import { magnitude } from "./prune/magnitude.js";
+import { cluster } from "./quantize/cluster.js";
+import { rateDistortion } from "./quantize/rate-distortion.js";
+import { dense } from "./train.js";
+
+export const methods: readonly Method[] = [dense, magnitude, cluster, rateDistortion];
+
+const byId: ReadonlyMap<string, Method> = new Map(methods.map((m) => [m.id, m]));
+
+/** The method of that id; null where there is none. */
+export const methodOf = (id: string): Method | null => byId.get(id) ?? null;

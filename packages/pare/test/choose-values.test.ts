@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { candidates, choose, ladderFor, type Shareable, survivors } from "../dist/methods/choose-values.js";
+import { assign, lambdaFor } from "../dist/methods/quantize/rate-distortion.js";
+import { codebookOf, expand } from "../dist/methods/shared-values.js";
+
+/** A pruned tensor of 40 x 50 whose survivors matter more the further down they stand. */
+function tensor(seed: number): Shareable {
+  const values = new Float32Array(2000);
+  const importance = new Float32Array(2000);
+  let state = seed;
+  for (let i = 0; i < 2000; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    const u = state / 2 ** 32;
+    if (u < 0.2) values[i] = (u - 0.1) * (i % 3 === 0 ? 8 : 2);
+    importance[i] = i / 2000;
+  }
+  return { name: `t${seed}`, values, importance };
+}
+const o = { init: "linear", seed: 0, weighted: true } as const;
+
+test("more values cost more bytes and less loss, and the budget is kept", () => {
+  const lists = [tensor(1), tensor(2), tensor(3)].map((t) => candidates(t, ladderFor(63), o));
+  for (const list of lists) assert.ok(list[0]!.lossRise > list.at(-1)!.lossRise && list[0]!.bytes < list.at(-1)!.bytes);
+  let before = Number.POSITIVE_INFINITY;
+  for (const budget of [0.02, 0.1, 0.5, 2, 10]) {
+    const chosen = choose(lists, budget);
+    const rise = chosen.reduce((sum, c) => sum + c.lossRise, 0);
+    const bytes = chosen.reduce((sum, c) => sum + c.bytes, 0);
+    assert.ok(rise <= budget, `${rise} > ${budget}`);
+    assert.ok(bytes <= before);
+    before = bytes;
+  }
+});
+
+test("assignment trades loss for bits: lambda 0 changes no survivor's nearest value, more lambda means fewer bits and weights", () => {
+  const t = tensor(4);
+  const layout = { rows: 40, columns: 50 };
+  const start = codebookOf(2000, survivors(t).at, candidates(t, [5], o)[0]!.clusters);
+  const free = assign(t, layout, start, 0);
+  for (const i of survivors(t).at) {
+    const chosen = Math.abs(t.values[i]! - expand(free.book)[i]!);
+    for (const c of free.book.centroids) assert.ok(chosen <= Math.abs(t.values[i]! - c) + 1e-6);
+  }
+  let [bits, rise] = [Number.POSITIVE_INFINITY, -1];
+  for (const lambda of [1e-5, 1e-3, 1e-2, 1e-1]) {
+    const a = assign(t, layout, start, lambda);
+    assert.ok(a.bits <= bits && a.lossRise >= rise, `lambda ${lambda}: ${a.bits} bits, rise ${a.lossRise}`);
+    assert.ok(
+      a.book.indices.every((k, i) => k === 0 || t.values[i] !== 0),
+      "a pruned weight came back",
+    );
+    [bits, rise] = [a.bits, a.lossRise];
+  }
+  const everything = assign(t, layout, start, 1e6);
+  assert.equal(everything.book.indices.filter((k) => k > 0).length, 0);
+  assert.deepEqual([...everything.book.centroids], [0]);
+});
+
+test("lambda is as large as the budget allows", () => {
+  const lambda = lambdaFor((x) => x * 50, 0.02);
+  assert.ok(lambda * 50 <= 0.02 && lambda * 50 >= 0.018);
+  assert.equal(
+    lambdaFor(() => 1, 0.5),
+    0,
+  );
+});
