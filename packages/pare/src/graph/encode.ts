@@ -34,7 +34,7 @@ const inside: Placement = () => null;
 /** The model as chunks in order. Throws PareError where a part of it would pass 2 GiB, or an attribute cannot be written. */
 export function encode(graph: Graph, placement: Placement = inside): Pieces {
   const { model, ...graphExtra } = (graph.extra ?? {}) as { model?: object };
-  const pieces = message(ModelProtoSchema, model ?? { producerName: "pare" }, {
+  const pieces = message(ModelProtoSchema, model, {
     irVersion: BigInt(graph.irVersion),
     opsetImport: opsetImports(graph.opsets),
     metadataProps: [...graph.metadata].map(([key, value]) => ({ key, value })),

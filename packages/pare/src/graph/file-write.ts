@@ -5,13 +5,13 @@ import type { Placement } from "./encode.js";
 import { encode } from "./encode.js";
 import { PareError } from "./error.js";
 import { prepare } from "./file-save.js";
-import type { Graph, Tensor } from "./graph.js";
+import type { ElementType, Graph, Tensor } from "./graph.js";
 import { maxMessageBytes } from "./pieces.js";
 
 export interface ExternalDataOptions {
   /** Name of the data file, in the model's folder. "model.onnx.data" for "model.onnx" unless told otherwise. */
   readonly fileName?: string;
-  /** Initialisers from this size on go there. 1024 unless told otherwise. */
+  /** Initialisers from this size on go there, integers that may be shapes excepted. 1024 unless told otherwise. */
   readonly thresholdBytes?: number;
 }
 export interface WriteOptions {
@@ -63,6 +63,10 @@ async function finish(files: readonly { commit(): Promise<void>; discard(): Prom
   }
 }
 
+/** Small integer tensors are shapes, pads, axes: onnxruntime infers shapes from them and refuses to look for them elsewhere. */
+const shapeTypes: ReadonlySet<ElementType> = new Set(["int64", "int32"]);
+const shapeBytes = 2 ** 16;
+
 /** Lays tensors out one after another, large ones at page bounds so that they can be mapped. Tensors that share bytes share a place. */
 class Layout {
   readonly #offsets = new Map<Uint8Array, number>();
@@ -74,6 +78,7 @@ class Layout {
 
   readonly place: Placement = (t: Tensor) => {
     if (t.type === "string" || t.bytes.length === 0 || t.bytes.length < this.thresholdBytes) return null;
+    if (shapeTypes.has(t.type) && t.bytes.length < shapeBytes) return null;
     let offset = this.#offsets.get(t.bytes);
     if (offset === undefined) {
       offset = roundUp(this.#end, t.bytes.length >= 2 ** 20 ? 4096 : 64);

