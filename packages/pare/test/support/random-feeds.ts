@@ -11,7 +11,8 @@ export function randomFeeds(model: Model, graph: Graph, seed = 1): Record<string
     feeds(graph).map((v): [string, Tensor] => {
       const dims = model.dims[v.name] ?? (v.shape ?? []).map((d) => (typeof d === "number" && d > 0 ? d : 2));
       // The sampling rate of voice activity models decides which branch runs.
-      if (v.name === "sr") return [v.name, { type: "int64", dims, bytes: new Uint8Array(BigInt64Array.of(16000n).buffer) }];
+      if (v.name === "sr")
+        return [v.name, { type: "int64", dims, bytes: new Uint8Array(BigInt64Array.of(16000n).buffer) }];
       return [v.name, randomTensor(v.type, dims, random, 128)];
     }),
   );
