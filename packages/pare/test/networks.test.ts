@@ -111,7 +111,7 @@ interface Map3 {
   readonly v: number[];
 }
 const relu = (x: Map3): Map3 => ({ ...x, v: x.v.map((u) => Math.max(u, 0)) });
-const grid = (x: Map3, c: number, h: number, w: number, f: (c: number, y: number, z: number) => number): Map3 => ({
+const grid = (c: number, h: number, w: number, f: (c: number, y: number, z: number) => number): Map3 => ({
   c,
   h,
   w,
@@ -119,13 +119,13 @@ const grid = (x: Map3, c: number, h: number, w: number, f: (c: number, y: number
 });
 const at = (x: Map3, c: number, y: number, z: number): number => x.v[(c * x.h + y) * x.w + z] ?? 0;
 const pool = (x: Map3): Map3 =>
-  grid(x, x.c, x.h / 2, x.w / 2, (c, y, z) =>
+  grid(x.c, x.h / 2, x.w / 2, (c, y, z) =>
     Math.max(...[0, 1].flatMap((a) => [0, 1].map((b) => at(x, c, 2 * y + a, 2 * z + b)))),
   );
 const mean = (x: Map3): Map3 =>
-  grid(x, x.c, 1, 1, (c) => x.v.slice(c * x.h * x.w, (c + 1) * x.h * x.w).reduce((s, u) => s + u, 0) / x.h / x.w);
+  grid(x.c, 1, 1, (c) => x.v.slice(c * x.h * x.w, (c + 1) * x.h * x.w).reduce((s, u) => s + u, 0) / x.h / x.w);
 const cifar = (x: Map3): Map3 =>
-  grid(x, 3, 32, 32, (c, y, z) => (at(x, c, y, z) - [0.4914, 0.4822, 0.4465][c]!) / [0.247, 0.2435, 0.2616][c]!);
+  grid(3, 32, 32, (c, y, z) => (at(x, c, y, z) - [0.4914, 0.4822, 0.4465][c]!) / [0.247, 0.2435, 0.2616][c]!);
 
 const references: Record<string, { macs: number; run: (r: Reference, x: Map3) => Map3 }> = {
   "lenet-300-100": {
@@ -156,7 +156,7 @@ const references: Record<string, { macs: number; run: (r: Reference, x: Map3) =>
           const [from, before] = [x, (z.c - x.c) / 2];
           const short = (c: number, a: number, b: number): number =>
             c < before || c >= before + from.c ? 0 : at(from, c - before, a * stride, b * stride);
-          x = relu(grid(z, z.c, z.h, z.w, (c, a, b) => at(z, c, a, b) + short(c, a, b)));
+          x = relu(grid(z.c, z.h, z.w, (c, a, b) => at(z, c, a, b) + short(c, a, b)));
         }
       return r.dense(mean(x), "fc");
     },

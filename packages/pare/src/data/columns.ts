@@ -78,19 +78,21 @@ export function gatherer(column: Column, normalization: Normalization | null): (
       : null;
   return (indices) => {
     const out = new Float32Array(indices.length * size);
-    for (let i = 0, o = 0; i < indices.length; i++) {
-      let at = indices[i]! * size;
-      if (!tables && !normalization) {
-        out.set(data.subarray(at, at + size), o);
-        o += size;
-        continue;
-      }
-      for (let c = 0; c < channels; c++) {
-        const table = tables?.[c];
-        if (table) for (const end = at + inner; at < end; ) out[o++] = table[data[at++]!]!;
-        else for (const end = at + inner; at < end; ) out[o++] = affine(data[at++]!, c);
-      }
+    for (let i = 0; i < indices.length; i++) {
+      const from = indices[i]! * size;
+      if (!tables && !normalization) out.set(data.subarray(from, from + size), i * size);
+      else
+        for (let c = 0; c < channels; c++) {
+          const [at, to] = [from + c * inner, i * size + c * inner];
+          if (tables) lookUp(data as Uint8Array, at, inner, tables[c]!, out, to);
+          else for (let k = 0; k < inner; k++) out[to + k] = affine(data[at + k]!, c);
+        }
     }
     return { type, dims: [indices.length, ...dims], data: out };
   };
+}
+
+/** The hot loop, on its own so that it sees one type of array only. */
+function lookUp(data: Uint8Array, at: number, count: number, table: Float32Array, out: Float32Array, to: number): void {
+  for (let k = 0; k < count; k++) out[to + k] = table[data[at + k]!]!;
 }

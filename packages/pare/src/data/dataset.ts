@@ -26,6 +26,8 @@ export interface Dataset {
   readonly fields: readonly Field[];
   /** Number of classes; absent for data without labels. */
   readonly classes?: number;
+  /** Their names, where the source has them. */
+  readonly classNames?: readonly string[];
   /** The samples at these indices, in this order. */
   batch(indices: ArrayLike<number>): Batch;
 }

@@ -28,6 +28,7 @@ export function fromTable(table: Table, normalization: Normalization | null = nu
     length,
     fields: columns.map((c) => ({ name: c.name, type: deliveredType(c), dims: c.dims })),
     ...(classes === undefined ? {} : { classes }),
+    ...(table.classNames ? { classNames: table.classNames } : {}),
     batch(indices): Batch {
       checkIndices(indices, length, name);
       return {
