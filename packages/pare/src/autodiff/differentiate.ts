@@ -3,6 +3,7 @@ import { type Inferred, infer } from "../analyze/infer.js";
 import { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import { draft, type Graph, type Node, type Tensor, type ValueType } from "../graph/graph.js";
+import { readNames } from "../graph/scope.js";
 import { sizeOf } from "../graph/tensor.js";
 import { type GradientSite, isNone } from "../ops/record.js";
 import { recordOf } from "../ops/registry.js";
@@ -115,31 +116,16 @@ function gradientOf(
 /** Names whose value depends on one of `roots` (these included). Bodies of control flow count as readers of what they capture. */
 function dependents(nodes: readonly Node[], roots: readonly string[]): Set<string> {
   const set = new Set(roots);
-  for (const n of nodes) if (readsOf(n).some((x) => set.has(x))) for (const o of n.outputs) if (o !== "") set.add(o);
+  for (const n of nodes)
+    if ([...readNames(n)].some((x) => set.has(x))) for (const o of n.outputs) if (o !== "") set.add(o);
   return set;
 }
 
 /** Names that `target` depends on (itself included). */
 function ancestors(nodes: readonly Node[], target: string): Set<string> {
   const set = new Set([target]);
-  for (const n of [...nodes].reverse()) if (n.outputs.some((o) => set.has(o))) for (const x of readsOf(n)) set.add(x);
+  for (const n of [...nodes].reverse()) if (n.outputs.some((o) => set.has(o))) for (const x of readNames(n)) set.add(x);
   return set;
-}
-
-function readsOf(n: Node): string[] {
-  const names = [...n.inputs];
-  for (const a of Object.values(n.attributes)) {
-    const bodies = a.kind === "graph" ? [a.value] : a.kind === "graphs" ? a.value : [];
-    for (const body of bodies) {
-      const own = new Set([...body.inputs.map((v) => v.name), ...body.initializers.keys()]);
-      for (const inner of body.nodes) {
-        names.push(...readsOf(inner).filter((x) => !own.has(x)));
-        for (const o of inner.outputs) own.add(o);
-      }
-      names.push(...body.outputs.map((o) => o.name).filter((o) => !own.has(o)));
-    }
-  }
-  return names.filter(Boolean);
 }
 
 function lossType(type: ValueType | undefined, loss: string): "float32" | "float64" {

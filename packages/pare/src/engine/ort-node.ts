@@ -21,7 +21,8 @@ export const ortNode: Engine = {
       interOpNumThreads: 1,
       executionProviders: ["cpu"],
       graphOptimizationLevel: options.optimize === "none" ? "disabled" : "all",
-      logSeverityLevel: 3,
+      // Errors come back as exceptions; onnxruntime need not print them too.
+      logSeverityLevel: 4,
       ...(options.profile ? { enableProfiling: true, profileFilePrefix: options.profile } : {}),
       // Denormal weights, which weight decay breeds, make a step 1.5 times slower.
       extra: { session: { set_denormal_as_zero: "1" } },

@@ -26,7 +26,8 @@ export function ortWeb(module?: OrtWeb): Engine {
       const inner = await ort.InferenceSession.create(toBytes(lowerPlain(graph)), {
         executionProviders: ["wasm"],
         graphOptimizationLevel: options.optimize === "none" ? "disabled" : "all",
-        logSeverityLevel: 3,
+        // Errors come back as exceptions; onnxruntime need not print them too.
+        logSeverityLevel: 4,
         extra: { session: { set_denormal_as_zero: "1" } },
       }).catch((cause: unknown) => {
         throw new PareError(`onnxruntime-web refuses ${model}: ${wordsOf(cause)}`, "input", { cause });

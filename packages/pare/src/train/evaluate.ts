@@ -11,7 +11,7 @@ import { type FieldFeed, fieldFeeds } from "./feeds.js";
 import { checkLabels } from "./fill.js";
 import { lossOf, type Rows } from "./loss-values.js";
 import type { LossFunction, LossKind, Metrics } from "./options.js";
-import { softmaxBehind } from "./training-graph.js";
+import { softmaxBehind } from "./softmax-behind.js";
 
 export interface EvaluateOptions {
   readonly engine?: Engine;

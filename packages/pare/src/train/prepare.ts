@@ -9,6 +9,7 @@ import type { Plan } from "./job.js";
 import { type Layout, layoutOf, trainable } from "./layout.js";
 import { Optimizer } from "./optimizer.js";
 import type { EpochMetrics, TrainOptions, TrainResult } from "./options.js";
+import { teacherFits, teacherTable } from "./teacher.js";
 import { trainingGraph } from "./training-graph.js";
 
 /** How many samples at a time, and how often. */
@@ -62,14 +63,16 @@ export interface Training {
 
 export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Promise<Training> {
   const course = courseOf(o);
+  const inputs = fieldFeeds(graph, o.data);
   const t = trainingGraph(graph, {
-    inputs: fieldFeeds(graph, o.data),
+    inputs,
+    data: o.data,
     microBatch: course.microBatch,
     loss: o.loss ?? "cross-entropy",
     targets: targetsOf(o.data),
     ...(o.frozen ? { frozen: o.frozen } : {}),
     ...(o.dropout ? { dropout: o.dropout } : {}),
-    ...(o.softTargets ? { soft: o.softTargets } : {}),
+    ...(o.softTargets ? { soft: { ...o.softTargets, fed: teacherFits(o) } } : {}),
   });
   const layout = layoutOf(t.parameters, o.codebooks);
   let at = 0;
@@ -97,13 +100,14 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
     vector,
     mask,
   );
+  const soft = o.softTargets && teacherFits(o) ? await teacherTable(o.softTargets.teacher, o, engine, t.classes) : null;
   return {
     plan,
     course,
     classes: t.classes,
     optimizer,
     running,
-    soft: null,
+    soft,
     follow(batch) {
       for (const { at: from, length, momentum } of statistics)
         for (let i = from; i < from + length; i++) running[i] = momentum * running[i]! + (1 - momentum) * batch[i]!;

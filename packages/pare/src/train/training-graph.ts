@@ -2,14 +2,17 @@
 import { infer } from "../analyze/infer.js";
 import { differentiate } from "../autodiff/differentiate.js";
 import * as losses from "../autodiff/losses.js";
+import type { Dataset } from "../data/dataset.js";
 import { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import { type Draft, draft, type ElementType, type Graph } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
 import { raiseOpset } from "../passes/raise-opset.js";
 import type { FieldFeed } from "./feeds.js";
-import type { LossFunction, LossKind } from "./options.js";
+import type { LossFunction, LossKind, SoftTargets } from "./options.js";
 import { type Parameter, parametersOf } from "./parameters.js";
+import { softmaxBehind } from "./softmax-behind.js";
+import { embedTeacher } from "./teacher.js";
 import { type DropoutMask, type Statistic, trainingMode } from "./training-mode.js";
 
 export interface TrainingGraphOptions {
@@ -20,8 +23,9 @@ export interface TrainingGraphOptions {
   readonly targets: "labels" | readonly number[];
   readonly frozen?: readonly string[];
   readonly dropout?: Readonly<Record<string, number>>;
-  /** Soft targets fed as the teacher's outputs. */
-  readonly soft?: { readonly temperature: number; readonly weight: number };
+  /** Soft targets: a teacher that runs inside the graph, or its logits as a feed. */
+  readonly soft?: SoftTargets & { readonly fed: boolean };
+  readonly data: Dataset;
 }
 
 /** An input of the gradient run besides the weights. */
@@ -149,19 +153,21 @@ function appendLoss(
     }
   };
   if (!o.soft) return { loss: own(), targets, soft: null };
-  const { temperature, weight } = o.soft;
+  const { temperature, weight, teacher, fed } = checkedSoft(o.soft);
   const soft: Feed = { name: g.fresh("soft_targets"), type: "float32", dims: rows };
-  const term = losses.distillation(g, flat(logitsOf(net, outputs[0]!), dims), soft.name, temperature);
+  const inputs = o.inputs.map((f) => f.name);
+  const taught = fed ? soft.name : g.reshape(embedTeacher(g, teacher, o.data, inputs, o.microBatch), rows);
+  const term = losses.distillation(g, flat(logitsOf(net, outputs[0]!), dims), taught, temperature);
   const loss = g.op("Add", [g.op("Mul", [term, g.scalar(weight)]), g.op("Mul", [own(), g.scalar(1 - weight)])]);
-  return { loss, targets, soft };
+  return { loss, targets, soft: fed ? soft : null };
+}
+
+function checkedSoft(soft: SoftTargets & { readonly fed: boolean }): SoftTargets & { readonly fed: boolean } {
+  const { temperature, weight } = soft;
+  if (!(temperature > 0)) throw new PareError(`soft targets: temperature ${temperature} should be above 0`, "usage");
+  if (!(weight >= 0 && weight <= 1)) throw new PareError(`soft targets: weight ${weight} is outside 0..1`, "usage");
+  return soft;
 }
 
 /** The logits behind an output: a Softmax at the end is left out, since the loss brings its own. */
 const logitsOf = (graph: Pick<Graph, "nodes">, output: string): string => softmaxBehind(graph, output) ?? output;
-
-/** The input of the Softmax that makes an output; null where no Softmax does. */
-export function softmaxBehind(graph: Pick<Graph, "nodes">, output: string): string | null {
-  const producer = graph.nodes.find((n) => n.domain === "" && n.outputs.includes(output));
-  if (producer?.op === "Softmax") return producer.inputs[0]!;
-  return producer?.op === "Identity" ? softmaxBehind(graph, producer.inputs[0]!) : null;
-}

@@ -24,21 +24,20 @@ export function convInputGrad(g: Emitter, s: CompositeSite): string[] {
   const spatial = kernel.length;
   const t = s.dims(0).slice(2);
   const wanted = s.ints("input_shape").slice(2);
-  // What the windows reach, and what lies beyond the last one and so has no gradient.
-  const reached = t.map((n, d) => (n - 1) * strides[d]! + (kernel[d]! - 1) * dilations[d]! + 1);
-  const beyond = wanted.map((n, d) => n - (reached[d]! - pads[d]! - pads[d + spatial]!));
-  const ends = beyond.map((b, d) => pads[d + spatial]! - Math.min(0, b));
+  // The transposed convolution reaches `full`; dx is the part behind the leading pads, and zeros where no window reached.
+  const full = t.map((n, d) => (n - 1) * strides[d]! + (kernel[d]! - 1) * dilations[d]! + 1);
+  const taken = full.map((n, d) => Math.min(n - pads[d]!, wanted[d]!));
+  if (taken.some((n) => n <= 0)) return [g.op("Expand", [g.scalar(0), g.ints(s.ints("input_shape"))])];
   const dx = g.op("ConvTranspose", [dy, w], {
     kernel_shape: kernel,
     strides,
     dilations,
     group,
-    pads: [...pads.slice(0, spatial), ...ends.map((e, d) => Math.max(0, e - Math.max(0, beyond[d]!)))],
+    pads: [...pads.slice(0, spatial), ...full.map((n, d) => n - pads[d]! - taken[d]!)],
   });
-  const have = wanted.map((_, d) => reached[d]! - pads[d]! - Math.max(0, ends[d]! - Math.max(0, beyond[d]!)));
-  const lack = wanted.map((n, d) => n - have[d]!);
+  const lack = wanted.map((n, d) => n - taken[d]!);
   if (lack.every((l) => l === 0)) return [dx];
-  return [g.op("Pad", [dx, g.ints([...wanted.map(() => 0), 0, 0, 0, 0, ...lack])])];
+  return [g.op("Pad", [dx, g.ints([0, 0, ...wanted.map(() => 0), 0, 0, ...lack])])];
 }
 
 /**
@@ -49,7 +48,8 @@ export function convWeightGrad(g: Emitter, s: CompositeSite): string[] {
   const [x, dy] = s.inputs as [string, string];
   const { kernel, strides, pads, dilations, group } = windowOf(s);
   const spatial = kernel.length;
-  const [[n, channels, ...from], [, outputs, ...to]] = [s.dims(0), s.dims(1)] as [number[], number[]];
+  const [n, channels, ...from] = s.dims(0);
+  const to = s.dims(1).slice(2);
   const c = channels! / group;
   const axes = from.map((_, d) => d);
   const images =
@@ -64,6 +64,7 @@ export function convWeightGrad(g: Emitter, s: CompositeSite): string[] {
   // Pad so that the last window starts at the kernel's last tap exactly; what was never read is left out.
   const reach = kernel.map((k, d) => (k - 1) * dilations[d]! + (to[d]! - 1) * strides[d]! + 1);
   const ends = reach.map((r, d) => r - from[d]! - pads[d]!);
+  if (ends.some((e, d) => from[d]! + e <= 0)) return [g.op("Expand", [g.scalar(0), g.ints(s.ints("weight_shape"))])];
   const result = g.op("Conv", [crop(g, images, from, ends), kernels], {
     kernel_shape: to,
     strides: dilations,

@@ -1,0 +1,113 @@
+/** A teacher network and data come in; its logits go out: computed once for every sample, or as nodes inside the student's training graph. */
+import type { Dataset } from "../data/dataset.js";
+import type { Engine, NDArray } from "../engine/engine.js";
+import type { Emitter } from "../graph/emit.js";
+import { PareError } from "../graph/error.js";
+import { draft, type Graph, type Node, type Subgraph } from "../graph/graph.js";
+import { withBodies } from "../graph/scope.js";
+import { raiseOpset } from "../passes/raise-opset.js";
+import { fieldFeeds } from "./feeds.js";
+import type { TrainOptions } from "./options.js";
+import { softmaxBehind } from "./softmax-behind.js";
+
+/** Largest number of samples times classes whose logits are kept: 256 MiB. */
+const tableLimit = 64 * 2 ** 20;
+
+/** Whether the teacher's logits are computed once: not where augmentation makes each sample new every time, nor where they are too many. */
+export const teacherFits = ({ data, augment }: Pick<TrainOptions, "data" | "augment">): boolean =>
+  !augment && data.length * (data.classes ?? 1) <= tableLimit;
+
+/** The teacher as a graph of one output: logits. */
+function logitsGraph(teacher: Graph): Graph {
+  const out = draft(teacher);
+  const [output] = teacher.outputs;
+  if (!output) throw new PareError("the teacher has no output");
+  const logits = softmaxBehind(teacher, output.name);
+  out.outputs = [logits === null ? output : { name: logits, type: output.type, shape: null }];
+  return out;
+}
+
+/** Logits [n, classes] of every sample of the data. */
+export async function teacherTable(
+  graph: Graph,
+  o: TrainOptions,
+  engine: Engine,
+  classes: number,
+): Promise<Float32Array> {
+  const { data } = o;
+  const teacher = logitsGraph(graph);
+  const inputs = fieldFeeds(teacher, data);
+  const first = teacher.inputs.find((v) => v.name === inputs[0]!.name)?.shape?.[0];
+  const size = typeof first === "number" ? first : 256;
+  const table = new Float32Array(data.length * classes);
+  const session = await engine.load(teacher);
+  try {
+    for (let from = 0; from < data.length; from += size) {
+      o.signal?.throwIfAborted();
+      // The last batch starts early enough to be whole: a fixed batch needs no padding.
+      const start = Math.max(0, Math.min(from, data.length - size));
+      const count = Math.min(size, data.length);
+      const { inputs: arrays } = data.batch(Uint32Array.from({ length: count }, (_, i) => start + i));
+      const feeds = Object.fromEntries(
+        inputs.map(({ name, type, dims }, i): [string, NDArray] => [
+          name,
+          { type, dims: [count, ...dims], data: arrays[i]!.data },
+        ]),
+      );
+      const [logits] = Object.values(await session.run(feeds));
+      checkLogits(logits!.data.length, count, classes);
+      table.set(logits!.data as Float32Array, start * classes);
+    }
+  } finally {
+    await session.release();
+  }
+  return table;
+}
+
+function checkLogits(found: number, count: number, classes: number): void {
+  if (found !== count * classes)
+    throw new PareError(
+      `the teacher gives ${found / count} values per sample, the student ${classes}: they must agree`,
+    );
+}
+
+/**
+ * Appends the teacher's nodes, its weights as constants; returns the name of its logits. `inputs`: the student's input names with their dims,
+ * in the order of the data's fields.
+ */
+export function embedTeacher(
+  g: Emitter,
+  teacher: Graph,
+  data: Dataset,
+  inputs: readonly string[],
+  microBatch: number,
+): string {
+  const raised = raiseOpset(logitsGraph(teacher));
+  const names = new Map<string, string>();
+  fieldFeeds(teacher, data).forEach(({ name, dims }, i) => {
+    names.set(name, g.reshape(inputs[i]!, [microBatch, ...dims]));
+  });
+  for (const [name, tensor] of raised.initializers) names.set(name, g.constant(tensor, "teacher"));
+  for (const node of raised.nodes) for (const o of node.outputs) if (o !== "") names.set(o, g.fresh("teacher"));
+  for (const node of raised.nodes) g.push({ ...renamed(node, names), name: "" });
+  return names.get(raised.outputs[0]!.name)!;
+}
+
+/** Names of the outer graph change inside bodies too, unless a body has its own of that name. */
+function renamed(node: Node, names: ReadonlyMap<string, string>): Node {
+  const to = (name: string): string => names.get(name) ?? name;
+  const inside = withBodies(node, (body: Subgraph) => {
+    const own = new Set([
+      ...body.inputs.map((v) => v.name),
+      ...body.initializers.keys(),
+      ...body.nodes.flatMap((n) => n.outputs),
+    ]);
+    const outer = new Map([...names].filter(([name]) => !own.has(name)));
+    return {
+      ...body,
+      nodes: body.nodes.map((n) => renamed(n, outer)),
+      outputs: body.outputs.map((v) => ({ ...v, name: outer.get(v.name) ?? v.name })),
+    };
+  });
+  return { ...inside, inputs: node.inputs.map(to), outputs: node.outputs.map(to) };
+}
