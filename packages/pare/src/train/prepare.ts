@@ -66,13 +66,12 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
   const inputs = fieldFeeds(graph, o.data);
   const t = trainingGraph(graph, {
     inputs,
-    data: o.data,
     microBatch: course.microBatch,
     loss: o.loss ?? "cross-entropy",
     targets: targetsOf(o.data),
     ...(o.frozen ? { frozen: o.frozen } : {}),
     ...(o.dropout ? { dropout: o.dropout } : {}),
-    ...(o.softTargets ? { soft: { ...o.softTargets, fed: teacherFits(o) } } : {}),
+    ...(o.softTargets ? { soft: { ...o.softTargets, fed: teacherFits(o), data: o.data } } : {}),
   });
   const layout = layoutOf(t.parameters, o.codebooks);
   let at = 0;

@@ -24,9 +24,11 @@ export interface TrainingGraphOptions {
   readonly frozen?: readonly string[];
   readonly dropout?: Readonly<Record<string, number>>;
   /** Soft targets: a teacher that runs inside the graph, or its logits as a feed. */
-  readonly soft?: SoftTargets & { readonly fed: boolean };
-  readonly data: Dataset;
+  readonly soft?: Taught;
 }
+
+/** `data`: what an embedded teacher's inputs are matched with. */
+export type Taught = SoftTargets & { readonly fed: boolean; readonly data: Dataset };
 
 /** An input of the gradient run besides the weights. */
 export interface Feed {
@@ -153,16 +155,16 @@ function appendLoss(
     }
   };
   if (!o.soft) return { loss: own(), targets, soft: null };
-  const { temperature, weight, teacher, fed } = checkedSoft(o.soft);
+  const { temperature, weight, teacher, fed, data } = checkedSoft(o.soft);
   const soft: Feed = { name: g.fresh("soft_targets"), type: "float32", dims: rows };
   const inputs = o.inputs.map((f) => f.name);
-  const taught = fed ? soft.name : g.reshape(embedTeacher(g, teacher, o.data, inputs, o.microBatch), rows);
+  const taught = fed ? soft.name : g.reshape(embedTeacher(g, teacher, data, inputs, o.microBatch), rows);
   const term = losses.distillation(g, flat(logitsOf(net, outputs[0]!), dims), taught, temperature);
   const loss = g.op("Add", [g.op("Mul", [term, g.scalar(weight)]), g.op("Mul", [own(), g.scalar(1 - weight)])]);
   return { loss, targets, soft: fed ? soft : null };
 }
 
-function checkedSoft(soft: SoftTargets & { readonly fed: boolean }): SoftTargets & { readonly fed: boolean } {
+function checkedSoft(soft: Taught): Taught {
   const { temperature, weight } = soft;
   if (!(temperature > 0)) throw new PareError(`soft targets: temperature ${temperature} should be above 0`, "usage");
   if (!(weight >= 0 && weight <= 1)) throw new PareError(`soft targets: weight ${weight} is outside 0..1`, "usage");
