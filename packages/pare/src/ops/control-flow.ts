@@ -37,6 +37,7 @@ const If = op({
   type: "If",
   attrs: () => ({}),
   bodies: () => ({ then_branch: [], else_branch: [] }),
+  turns: () => "one of",
   shape: (s) => {
     const condition = s.value(0);
     const chosen = condition && numbersOf(condition)?.[0];
@@ -54,6 +55,10 @@ const Loop = op({
   type: "Loop",
   attrs: () => ({}),
   bodies: (s) => ({ body: [scalar("int64"), scalar("bool"), ...carried(s)] }),
+  turns: (s) => {
+    const count = s.value(0);
+    return (count && numbersOf(count)?.[0]) ?? "";
+  },
   shape: (s) => {
     const states = s.x.length - 2;
     const results = s.results?.body ?? [];
@@ -87,6 +92,7 @@ const Scan = op<ScanAttributes>({
     const { states, scanned } = partsOf(s);
     return { body: [...states, ...scanned.map(({ type, shape }): ValueType => ({ type, shape }))] };
   },
+  turns: (s) => partsOf(s).length,
   shape: (s) => {
     const { states, length, batch } = partsOf(s);
     const results = s.results?.body ?? [];

@@ -1,6 +1,6 @@
 /** What Pare knows of one operator: the shape of a record, and the site at which a record is asked. */
 import type { Emitter } from "../graph/emit.js";
-import type { Attribute, ElementType, Node, Shape, Tensor, ValueType } from "../graph/graph.js";
+import type { Attribute, Dim, ElementType, Node, Shape, Tensor, ValueType } from "../graph/graph.js";
 
 /** "Does not apply", with the reason: it becomes the error text and the cell of the generated support table. */
 export interface None {
@@ -116,6 +116,8 @@ export interface Operator<A = unknown> {
   readonly fold: ((s: Site<A>) => readonly (Tensor | null)[] | null) | None;
   /** Control flow only: what the inputs of each body carry, by attribute name. Asked again with `results`, until nothing changes. */
   readonly bodies?: (s: Site<A>) => Readonly<Record<string, readonly (ValueType | null)[]>>;
+  /** Control flow only: how often its body runs ("" where that is decided while running), or that one of its bodies runs. */
+  readonly turns?: (s: Site<A>) => Dim | "one of";
 }
 
 /** Defines a record. The attribute type A flows from `attrs` into the other facets and is erased here: siteOf pairs them again. */

@@ -14,7 +14,7 @@ const open: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>
   "ch_ppocr_mobile_v2.0_cls_infer": { x: [1, 3, 48, 192] },
   silero_vad: { input: [1, 512], state: [2, 1, 128], sr: [] },
   silero_vad_16k_op15: { input: [1, 512], state: [2, 1, 128], sr: [] },
-  silero_vad_half: { input: [1, 512], state: [2, 1, 128], sr: [] },
+  silero_vad_half: { input: [1, 512], state: [2, 1, 128] },
   silero_vad_op18_ifless: { input: [1, 512], state: [2, 1, 128], sr: [] },
   sklearn_randomforest: { X: [5, 4] },
 };

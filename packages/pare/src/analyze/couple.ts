@@ -1,0 +1,173 @@
+/** Follows the axes of every tensor through a graph: a Graph in; out, the axes of all tensors and of every use of a constant. */
+import { PareError } from "../graph/error.js";
+import type { Graph, Node, Subgraph, Tensor } from "../graph/graph.js";
+import { constantTensor } from "../ops/constants.js";
+import { isFixed } from "../ops/dims.js";
+import { isNone, type None, type Site } from "../ops/record.js";
+import { recordOf } from "../ops/registry.js";
+import { at, siteOf } from "../ops/site.js";
+import { type Axis, bind, freshAxis, holdAxis, pick, type Reason } from "./axes.js";
+import { type Inferred, infer } from "./infer.js";
+import { probeDims } from "./probe.js";
+
+/** One place where a constant is read: constants with several readers are followed for each of them apart. */
+export interface Use {
+  /** Name of the initialiser, or of a Constant node's output. */
+  readonly tensor: string;
+  readonly node: Node;
+  readonly input: number;
+  readonly axes: readonly Axis[];
+}
+export interface Coupling {
+  readonly graph: Graph;
+  readonly inferred: Inferred;
+  /** The dims the inputs were given. */
+  readonly inputs: Readonly<Record<string, readonly number[]>>;
+  /** Axes of what nodes compute; null where a shape is not known. */
+  readonly axes: ReadonlyMap<string, readonly Axis[]>;
+  readonly uses: readonly Use[];
+}
+
+/** Every constant of a body that a node can read: initialisers and Constant nodes. */
+export function constantsOf(body: Subgraph): Map<string, Tensor> {
+  const all = new Map(body.initializers);
+  for (const n of body.nodes) {
+    const tensor = n.op === "Constant" && n.domain === "" ? constantTensor(n) : null;
+    if (tensor && n.outputs[0]) all.set(n.outputs[0], tensor);
+  }
+  return all;
+}
+
+/** Ties all axes of a graph. Throws PareError where shapes contradict one another. */
+export function couple(graph: Graph, options: { inputs?: Readonly<Record<string, readonly number[]>> } = {}): Coupling {
+  const inputs = { ...probeDims(graph), ...options.inputs };
+  const inferred = infer(graph, { inputs });
+  const walk = new Walk(graph, inferred);
+  for (const v of graph.inputs) walk.enter(v.name);
+  for (const n of graph.nodes) walk.step(n);
+  for (const v of graph.outputs) walk.leave(v.name);
+  return { graph, inferred, inputs, axes: walk.axes, uses: walk.uses };
+}
+
+class Walk {
+  readonly axes = new Map<string, readonly Axis[]>();
+  readonly uses: Use[] = [];
+  readonly #constants: ReadonlyMap<string, Tensor>;
+
+  constructor(
+    readonly graph: Graph,
+    readonly inferred: Inferred,
+  ) {
+    this.#constants = constantsOf(graph);
+  }
+
+  enter(name: string): void {
+    if (this.#constants.has(name)) return;
+    this.#fresh(name, (d) => ({ by: "input", at: name, why: `axis ${d} of graph input "${name}"` }));
+  }
+  leave(name: string): void {
+    this.axes.get(name)?.forEach((axis, d) => {
+      holdAxis(axis, { by: "output", at: name, why: `axis ${d} of graph output "${name}"` });
+    });
+  }
+  #fresh(name: string, reason: (d: number) => Reason): void {
+    const shape = this.inferred.types.get(name)?.shape ?? null;
+    if (isFixed(shape))
+      this.axes.set(
+        name,
+        shape.map((n, d) => freshAxis(n, `${name}[${d}]`, reason(d))),
+      );
+  }
+
+  step(node: Node): void {
+    if (node.op === "Constant" && node.domain === "") return;
+    const label = at(node);
+    if (this.#isShapeArithmetic(node)) {
+      for (const o of node.outputs) this.#fresh(o, () => ({ by: "position", at: label, why: "shape arithmetic" }));
+      return;
+    }
+    const record = recordOf(node);
+    const outputs = record ? this.#bound(node, label) : { none: `operator ${node.op} is not known` };
+    if (!isNone(outputs)) {
+      node.outputs.forEach((o, k) => {
+        const axes = outputs[k];
+        if (o && axes) this.axes.set(o, axes);
+      });
+      return;
+    }
+    const reason: Reason = { by: "operator", at: label, why: outputs.none };
+    for (const name of readBy(node))
+      this.axes.get(name)?.forEach((axis) => {
+        holdAxis(axis, reason);
+      });
+    for (const o of node.outputs) if (o) this.#fresh(o, () => reason);
+  }
+
+  /** All outputs are integers that are known already: counts, indices, shapes. */
+  #isShapeArithmetic(node: Node): boolean {
+    const counts = ["int64", "int32", "bool"];
+    return node.outputs.every((o) => {
+      const value = o ? this.inferred.values.get(o) : undefined;
+      return value !== undefined && counts.includes(value.type);
+    });
+  }
+
+  #bound(node: Node, label: string): readonly (readonly Axis[] | null)[] | None {
+    const record = recordOf(node)!;
+    const { types, values } = this.inferred;
+    const typeOf = (name: string) => (name ? (types.get(name) ?? null) : null);
+    const site: Site = siteOf(record, {
+      node,
+      opset: this.graph.opsets.get(node.domain) ?? 1,
+      x: node.inputs.map(typeOf),
+      y: node.outputs.map(typeOf),
+      value: (i) => (node.inputs[i] ? (values.get(node.inputs[i]) ?? null) : null),
+    });
+    const facet = typeof record.axes === "function" ? record.axes(site) : record.axes;
+    if (typeof facet === "object" && isNone(facet)) return facet;
+    const shapes = site.y.map((y) => y?.shape ?? null);
+    if (shapes.some((s, k) => node.outputs[k] && !isFixed(s))) return { none: "the shape of its output is not known" };
+    if (typeof facet === "object" && "picks" in facet) {
+      const x = this.#read(node, 0);
+      return x ? [pick(facet, x, label)] : { none: "the shape of its input is not known" };
+    }
+    const spec = typeof facet === "string" ? { text: facet } : facet;
+    const terms = spec.text.split("->")[0]!.split(",");
+    const inputs = node.inputs.map((_, i) => (terms[i]?.trim() ? this.#read(node, i) : null));
+    if (inputs.some((x, i) => !x && node.inputs[i] && terms[i]?.trim()))
+      return { none: "the shape of its input is not known" };
+    try {
+      return bind({ spec, inputs, outputs: shapes as (readonly number[] | null)[], at: label });
+    } catch (error) {
+      if (error instanceof PareError) return { none: error.message };
+      throw error;
+    }
+  }
+
+  /** The axes of input i: a constant's are its reader's own. */
+  #read(node: Node, input: number): readonly Axis[] | null {
+    const name = node.inputs[input]!;
+    if (!name) return null;
+    const constant = this.#constants.get(name);
+    if (!constant) return this.axes.get(name) ?? null;
+    const axes = constant.dims.map((n, d) => freshAxis(n, `${name}[${d}]`));
+    this.uses.push({ tensor: name, node, input, axes });
+    return axes;
+  }
+}
+
+/** Names a node reads, those that its bodies take from outside included. */
+export function readBy(node: Node): string[] {
+  const names = node.inputs.filter(Boolean);
+  for (const a of Object.values(node.attributes)) if (a.kind === "graph") names.push(...captured(a.value));
+  return names;
+}
+function captured(body: Subgraph): string[] {
+  const own = new Set([
+    ...body.inputs.map((v) => v.name),
+    ...body.initializers.keys(),
+    ...body.nodes.flatMap((n) => n.outputs),
+  ]);
+  const read = [...body.nodes.flatMap(readBy), ...body.outputs.map((v) => v.name)];
+  return read.filter((name) => !own.has(name));
+}
