@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Graph, Node, Subgraph, Tensor } from "../graph/graph.js";
 import { feeds } from "../graph/graph.js";
 import { byteLengthOf, sizeOf } from "../graph/tensor.js";
+import { recordOf } from "../ops/registry.js";
 import { isFloat } from "../ops/values.js";
 import { constantsOf, couple } from "./couple.js";
 import { groupsOf } from "./groups.js";
@@ -57,9 +58,9 @@ export interface InspectOptions {
 }
 
 /**
- * Counts a model. Parameters are the elements of floating-point and quantized constants that some node computes with: not shapes,
- * indices, scales of quantization or unread tensors. `sizeBytes` is the bytes of these; a constant with several readers counts with
- * the first. MACs are of one run with the inputs' dims. Throws PareError where shapes contradict one another.
+ * Counts a model. Parameters are the elements of floating-point and quantized constants of rank 1 and more that some node computes with:
+ * not shapes and indices, nor running statistics and scales of quantization, though these do count in `sizeBytes`. A constant with
+ * several readers counts with the first. MACs are of one run with the inputs' dims. Throws PareError where shapes contradict one another.
  */
 export function inspect(graph: Graph, options: InspectOptions = {}): Inspection {
   const coupling = couple(graph, options);
@@ -120,13 +121,14 @@ function parametersOf(n: Node, scopes: readonly ReadonlyMap<string, Tensor>[], c
     sum.nonzero += p.nonzero;
     sum.sizeBytes += p.sizeBytes;
   };
-  for (const name of n.inputs) {
+  const untrained = recordOf(n)?.untrained ?? [];
+  for (const [i, name] of n.inputs.entries()) {
     const tensor = scopes.map((s) => s.get(name)).find((t) => t !== undefined);
     if (!tensor || counted.has(tensor) || !isParameter(tensor)) continue;
     counted.add(tensor);
     add({
-      parameters: sizeOf(tensor.dims),
-      nonzero: nonzeroIn(tensor),
+      parameters: untrained.includes(i) ? 0 : sizeOf(tensor.dims),
+      nonzero: untrained.includes(i) ? 0 : nonzeroIn(tensor),
       sizeBytes: byteLengthOf(tensor.type, tensor.dims),
     });
   }

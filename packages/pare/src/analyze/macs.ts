@@ -59,13 +59,19 @@ function contraction(s: Site): number {
   const spec = typeof found === "string" ? { text: found } : found;
   const shapes = (list: Site["x"]): (readonly number[] | null)[] =>
     list.map((v) => (v && isFixed(v.shape) ? v.shape : null));
-  const [inputs, outputs] = [shapes(s.x), shapes(s.y)];
+  // An output that nobody asked for has a shape all the same.
+  const [inputs, outputs] = [
+    shapes(s.x),
+    shapes(
+      recordOf(s.node)!
+        .shape(s)
+        .map((y, k) => s.y[k] ?? y),
+    ),
+  ];
   const ranks = (list: readonly (readonly number[] | null)[]) => list.map((d) => d?.length ?? null);
   try {
-    // An output that nobody asked for has a term all the same: its letters have lengths.
     const sig = signature(spec.text, ranks(inputs), ranks(outputs));
-    const first = sig.outputs.findIndex((t) => t !== null);
-    if (first < 0 || !sig.inputs[0] || !sig.inputs.slice(1).some(Boolean)) return 0;
+    if (!sig.outputs[0] || !sig.inputs[0]) return 0;
     const lengths = lengthsOf(sig, inputs, outputs, spec.sizes ?? {});
     return sig.inputs.slice(1).reduce((sum, term) => sum + (term ? perWeight(sig, term, lengths) : 0), 0);
   } catch (error) {

@@ -17,6 +17,7 @@ interface BatchNorm {
 /** x [n c s...]; scale, bias, mean, var [c]. */
 const batchNormalization = op<BatchNorm>({
   type: "BatchNormalization",
+  untrained: [3, 4],
   domain: "",
   attrs: (r) => ({
     epsilon: r.float("epsilon", 1e-5),

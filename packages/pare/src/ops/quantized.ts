@@ -45,6 +45,7 @@ function scaled(s: Site<ScaleAttributes>): string | None {
 const QuantizeLinear = op<ScaleAttributes>({
   ...common,
   type: "QuantizeLinear",
+  untrained: [1, 2],
   attrs: scaleAttributes,
   axes: scaled,
   shape: (s) => [{ type: s.x[2]?.type ?? s.a.type ?? "uint8", shape: need(s, 0).shape }],
@@ -54,6 +55,7 @@ const QuantizeLinear = op<ScaleAttributes>({
 const DequantizeLinear = op<ScaleAttributes>({
   ...common,
   type: "DequantizeLinear",
+  untrained: [1, 2],
   attrs: scaleAttributes,
   axes: scaled,
   shape: (s) => [{ type: s.a.type ?? need(s, 1).type, shape: need(s, 0).shape }],
@@ -84,6 +86,7 @@ function integer(
   return op<unknown>({
     ...common,
     type,
+    untrained: [1, 2, 3, 4, 5, 6, 7].filter((i) => i !== at.b),
     attrs: plain.attrs,
     axes: (s) => spread(plain.axes, inner(s), s, at),
     shape: (s) => {

@@ -114,6 +114,8 @@ export interface Operator<A = unknown> {
   readonly rewrite: ((s: Site<A>, kept: Kept) => Rewrite) | "none needed";
   /** Computes small integer or float outputs from constant inputs, for shape arithmetic; null where it cannot. */
   readonly fold: ((s: Site<A>) => readonly (Tensor | null)[] | null) | None;
+  /** Inputs that are constants but no trained parameters: running statistics, scales, zero points. */
+  readonly untrained?: readonly number[];
   /** Control flow only: what the inputs of each body carry, by attribute name. Asked again with `results`, until nothing changes. */
   readonly bodies?: (s: Site<A>) => Readonly<Record<string, readonly (ValueType | null)[]>>;
   /** Control flow only: how often its body runs ("" where that is decided while running), or that one of its bodies runs. */

@@ -70,6 +70,7 @@ function regionOf(s: Site, k: number, count: number): number | null {
 
 const record = {
   domain: "",
+  untrained: [1, 2],
   // An axis that keeps its length keeps its channels; along the others every output looks at several positions.
   axes: (s: Site) => {
     const [x, y] = [s.x[0]?.shape, s.y[0]?.shape];
