@@ -4,7 +4,7 @@ import type { Tensor } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
 import { gate, sumTo, times } from "./calculus.js";
 import { dropConsumed, inexact, unary } from "./elementwise.js";
-import { type AttributeReader, awaits, type GradientSite, type Operator, op } from "./record.js";
+import { type AttributeReader, awaits, type GradientSite, type Operator, op, type Site } from "./record.js";
 import { need } from "./site.js";
 import { numbersOf, smallElements, tensorOf } from "./values.js";
 
@@ -95,6 +95,9 @@ interface Limits {
 }
 const limitValue = (t: Tensor | null): number | null => (t ? (numbersOf(t)?.[0] ?? null) : null);
 
+const lowOf = (s: Site<Limits>): number | null => s.a.min ?? limitValue(s.value(1));
+const highOf = (s: Site<Limits>): number | null => s.a.max ?? limitValue(s.value(2));
+
 const clip = op<Limits>({
   type: "Clip",
   domain: "",
@@ -112,8 +115,14 @@ const clip = op<Limits>({
       return s.inputs[i] || (value === null ? null : g.scalar(value));
     };
     const [low, high] = [limit(1), limit(2)];
-    const below = low && g.op("Less", [s.inputs[0]!, low]);
-    const above = high && g.op("Greater", [s.inputs[0]!, high]);
+    const x = s.inputs[0]!;
+    // Limits that stand in the wrong order make everything the upper one. Known limits are checked here, others in the graph.
+    const ordered =
+      [1, 2].every((i) => !s.inputs[i] || s.value(i)) &&
+      (lowOf(s) ?? Number.NEGATIVE_INFINITY) <= (highOf(s) ?? Number.POSITIVE_INFINITY);
+    const above = high && g.op("Greater", [low && !ordered ? g.op("Max", [x, low]) : x, high]);
+    const under = low && g.op("Less", [x, low]);
+    const below = under && above && !ordered ? g.op("And", [under, g.op("Not", [above])]) : under;
     const outside = below && above ? g.op("Or", [below, above]) : below || above;
     const dx = outside ? g.op("Where", [outside, g.scalar(0), dy]) : dy;
     const part = (i: 1 | 2, where: string | null) =>
@@ -140,8 +149,8 @@ const clip = op<Limits>({
     const x = s.value(0);
     if (!x || sizeOf(x.dims) > smallElements) return null;
     if ((s.node.inputs[1] && !s.value(1)) || (s.node.inputs[2] && !s.value(2))) return null;
-    const low = s.a.min ?? limitValue(s.value(1)) ?? Number.NEGATIVE_INFINITY;
-    const high = s.a.max ?? limitValue(s.value(2)) ?? Number.POSITIVE_INFINITY;
+    const low = lowOf(s) ?? Number.NEGATIVE_INFINITY;
+    const high = highOf(s) ?? Number.POSITIVE_INFINITY;
     const values = numbersOf(x);
     return (
       values && [

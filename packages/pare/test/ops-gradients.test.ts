@@ -1,0 +1,35 @@
+/** Every record's gradient against central differences of onnxruntime's forward pass, over the ONNX project's operator tests. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ortNode } from "../dist/engine/ort-node.js";
+import { mathOperators } from "../dist/ops/math.js";
+import { isNone } from "../dist/ops/record.js";
+import { checkGradient, tolerance } from "./support/gradient-check.js";
+import { needsShared, sharedData } from "./support/shared.js";
+import { trials } from "./support/single-operator.js";
+
+const own = new Set(mathOperators.flat());
+
+test("gradients equal central differences", async (t) => {
+  if (!sharedData) return t.skip(needsShared);
+  const wrong: string[] = [];
+  const covered = new Map<string, number>();
+  for (const trial of trials((r) => own.has(r) && !isNone(r.grad))) {
+    // What onnxruntime does not run cannot be compared, and statistics of the batch belong to pare.BatchNormTraining.
+    if (trial.status !== "pass" && trial.status !== "unknown") continue;
+    if (trial.node.op === "BatchNormalization" && trial.node.attributes.training_mode) continue;
+    if (!trial.inputs.some((v) => v?.type === "float32" || v?.type === "float64")) continue;
+    if (!trial.outputs.some((v) => v?.type === "float32" || v?.type === "float64")) continue;
+    try {
+      const outcome = await checkGradient(ortNode, trial);
+      if (!(outcome.error <= tolerance(outcome)))
+        wrong.push(`${trial.name}: off by ${outcome.error.toExponential(1)} (${outcome.forward}, ${outcome.backward})`);
+      covered.set(trial.record.type, (covered.get(trial.record.type) ?? 0) + 1);
+    } catch (e) {
+      wrong.push(`${trial.name}: ${(e as Error).message}`);
+    }
+  }
+  assert.ok(wrong.length === 0, wrong.join("\n"));
+  const untested = [...own].filter((r) => !isNone(r.grad) && !covered.has(r.type)).map((r) => r.type);
+  assert.ok(untested.length === 0, `no test for ${untested.join(" ")}`);
+});
