@@ -58,9 +58,10 @@ function gradient(g: Emitter, s: GradientSite<BatchNorm>, dy: string): (string |
   const wide = (v: string) => (s.a.spatial && dims.length > 2 ? g.reshape(v, perChannel) : v);
   const axes = s.a.spatial ? dims.flatMap((_, d) => (d === 1 ? [] : [d])) : [0];
   const sum = (v: string) => g.reduceSum(v, axes);
-  const root = g.op("Sqrt", [g.op("Add", [variance, g.scalar(s.a.epsilon)])]);
   const [wantsX, wantsScale, wantsBias, wantsMean, wantsVar] = s.wanted;
-  const slope = wantsX || wantsMean || wantsVar ? g.op("Div", [scale, root]) : "";
+  const root =
+    wantsX || wantsScale || wantsMean || wantsVar ? g.op("Sqrt", [g.op("Add", [variance, g.scalar(s.a.epsilon)])]) : "";
+  const slope = wantsX || wantsMean ? g.op("Div", [scale, root]) : "";
   const total = wantsBias || wantsMean ? sum(dy) : "";
   // sum dy (x - mean) / root: the scale's gradient, and up to a factor the variance's.
   const against =

@@ -90,7 +90,9 @@ const dropout = op({
     if (!dy || !s.wanted[0]) return nothing;
     const mode = s.inputs[2];
     const modeValue = s.value(2);
-    const off = !mode || (modeValue && numbersOf(modeValue)?.[0] === 0);
+    const ratioValue = s.value(1);
+    const off =
+      !mode || (modeValue && numbersOf(modeValue)?.[0] === 0) || (ratioValue && numbersOf(ratioValue)?.[0] === 0);
     if (off) return [dy, ...nothing.slice(1)];
     const mask = s.outputs[1];
     if (!mask)

@@ -117,19 +117,20 @@ function matmulGradient(g: Emitter, s: GradientSite, dy: string): (string | null
   const full = [...(broadcast(s.node, [l.slice(0, -2), r.slice(0, -2)]) as number[]), l.at(-2)!, r.at(-1)!];
   const matrix = (x: string, from: readonly number[], to: readonly number[]) =>
     from.length === to.length ? x : g.reshape(x, to);
-  const [x, w] = [matrix(s.inputs[0]!, a, l), matrix(s.inputs[1]!, b, r)];
+  const x = () => matrix(s.inputs[0]!, a, l);
+  const w = () => matrix(s.inputs[1]!, b, r);
   const d = matrix(dy, s.outDims(0), full);
   const back = (grad: string, from: readonly number[], two: readonly number[], to: readonly number[]) =>
     matrix(sumTo(g, grad, from, two), two, to);
   const batch = full.slice(0, -2);
-  const dx = () => back(g.op("MatMul", [d, swapped(g, w, r.length)]), [...batch, l.at(-2)!, l.at(-1)!], l, a);
+  const dx = () => back(g.op("MatMul", [d, swapped(g, w(), r.length)]), [...batch, l.at(-2)!, l.at(-1)!], l, a);
   const dw = () => {
     // One weight for the whole batch: fold the batch into the rows, so that the sum happens inside the product.
     if (r.length === 2 && l.length > 2 && full.length === l.length) {
       const rows = [-1, l.at(-1)!];
-      return matrix(g.op("Gemm", [g.reshape(x, rows), g.reshape(d, [-1, r[1]!])], { transA: 1 }), r, b);
+      return matrix(g.op("Gemm", [g.reshape(x(), rows), g.reshape(d, [-1, r[1]!])], { transA: 1 }), r, b);
     }
-    return back(g.op("MatMul", [swapped(g, x, l.length), d]), [...batch, r.at(-2)!, r.at(-1)!], r, b);
+    return back(g.op("MatMul", [swapped(g, x(), l.length), d]), [...batch, r.at(-2)!, r.at(-1)!], r, b);
   };
   return [s.wanted[0] ? dx() : null, s.wanted[1] ? dw() : null];
 }

@@ -120,14 +120,18 @@ const clip = op<Limits>({
     const ordered =
       [1, 2].every((i) => !s.inputs[i] || s.value(i)) &&
       (lowOf(s) ?? Number.NEGATIVE_INFINITY) <= (highOf(s) ?? Number.POSITIVE_INFINITY);
-    const above = high && g.op("Greater", [low && !ordered ? g.op("Max", [x, low]) : x, high]);
-    const under = low && g.op("Less", [x, low]);
+    const wants = (i: 1 | 2): boolean => s.wanted[0] === true || (s.wanted[i] === true && s.inputs[i] !== "");
+    const upper = wants(2) || (wants(1) && !ordered) ? high : null;
+    const above = upper && g.op("Greater", [low && !ordered ? g.op("Max", [x, low]) : x, upper]);
+    const under = low && wants(1) ? g.op("Less", [x, low]) : null;
     const below = under && above && !ordered ? g.op("And", [under, g.op("Not", [above])]) : under;
-    const outside = below && above ? g.op("Or", [below, above]) : below || above;
-    const dx = outside ? g.op("Where", [outside, g.scalar(0), dy]) : dy;
+    const dx = (): string => {
+      const outside = below && above ? g.op("Or", [below, above]) : below || above;
+      return outside ? g.op("Where", [outside, g.scalar(0), dy]) : dy;
+    };
     const part = (i: 1 | 2, where: string | null) =>
       s.wanted[i] && where && s.inputs[i] ? sumTo(g, gate(g, where, dy), s.outDims(0), s.dims(i)) : null;
-    return [s.wanted[0] ? dx : null, part(1, below), part(2, above)].slice(0, s.inputs.length);
+    return [s.wanted[0] ? dx() : null, part(1, below), part(2, above)].slice(0, s.inputs.length);
   },
   quant: "passes",
   packs: awaits("clip"),
@@ -178,11 +182,15 @@ const prelu = op({
   grad: (g, s) => {
     const dy = s.dy[0];
     if (!dy) return [null, null];
-    const [x, slope] = s.inputs as [string, string];
+    const x = s.inputs[0]!;
+    // As the slope is aligned: an old [c] becomes [c 1...].
+    const aligned = slopePerChannel(s) ? [s.dims(1)[0]!, ...s.dims(0).slice(2).fill(1)] : s.dims(1);
+    const align = (v: string, dims: readonly number[]) => (slopePerChannel(s) ? g.reshape(v, dims) : v);
     const up = positive(g, x);
+    const below = () => g.op("Where", [up, g.scalar(0), g.op("Mul", [dy, x])]);
     return [
-      s.wanted[0] ? pick(g, up, dy, g.op("Mul", [dy, slope])) : null,
-      s.wanted[1] ? sumTo(g, g.op("Where", [up, g.scalar(0), g.op("Mul", [dy, x])]), s.outDims(0), s.dims(1)) : null,
+      s.wanted[0] ? pick(g, up, dy, g.op("Mul", [dy, align(s.inputs[1]!, aligned)])) : null,
+      s.wanted[1] ? align(sumTo(g, below(), s.outDims(0), aligned), s.dims(1)) : null,
     ];
   },
   quant: "arithmetic",

@@ -12,6 +12,7 @@ import {
 } from "../../dist/graph/graph.js";
 import { sizeOf } from "../../dist/graph/tensor.js";
 import type { Gradient, GradientSite, Operator } from "../../dist/ops/record.js";
+import { recordOf } from "../../dist/ops/registry.js";
 import { siteOf } from "../../dist/ops/site.js";
 import { isFloat, numbersOf } from "../../dist/ops/values.js";
 
@@ -22,6 +23,9 @@ export interface Place {
   /** Values by position of the node's inputs; null: absent. Floats are differentiated, everything else is constant. */
   readonly inputs: readonly (Tensor | null)[];
 }
+/** Operators whose definition computes in float32 inside, whatever their inputs are. */
+const innerFloat32 = new Set(["LayerNormalization", "GroupNormalization", "RMSNormalization"]);
+
 /** The newest that onnxruntime 1.30 has kernels for everywhere; the tests' newer versions changed only types. */
 const newestOpset = 24;
 
@@ -79,22 +83,36 @@ function renamed(p: Place): Node {
     outputs: p.node.outputs.map((name, k) => (name ? `y${k}` : "")),
   };
 }
-const isVariable = (t: Tensor | null): boolean => t?.type === "float32" || t?.type === "float64";
+/** Whether input i is differentiated: floats are, except where they only steer. */
+const isVariable = (p: Place, i: number): boolean => {
+  const t = p.inputs[i];
+  return (t?.type === "float32" || t?.type === "float64") && !(p.node.op === "Dropout" && i > 0);
+};
 
-/** The node alone, with float inputs fed and everything else constant. */
+/** The node alone in the form of opset 21, with float inputs fed and everything else constant. */
 function forwardGraph(p: Place, type: Float): Draft {
-  const graph = emptyGraph("forward", 21);
-  graph.opsets.set(p.node.domain, Math.min(p.opset, newestOpset));
-  if (p.node.domain === "") graph.irVersion = 8;
-  const node = renamed(p);
-  graph.nodes.push(node);
+  const graph = emptyGraph("forward", Math.min(newestOpset, Math.max(p.opset, 21)));
+  graph.irVersion = 10;
   p.inputs.forEach((t, i) => {
-    if (t && isVariable(t)) graph.inputs.push({ name: nameOf(i), type, shape: t.dims });
+    if (t && isVariable(p, i)) graph.inputs.push({ name: nameOf(i), type, shape: t.dims });
     else if (t) graph.initializers.set(nameOf(i), t);
   });
-  for (const name of node.outputs) if (name) graph.outputs.push({ name, type: "undefined", shape: null });
+  raiseInto(graph, p, type);
+  for (const name of renamed(p).outputs) if (name) graph.outputs.push({ name, type: "undefined", shape: null });
   return graph;
 }
+/** Appends the node, rewritten by its `raise` facet where it is of an older opset. */
+function raiseInto(graph: Draft, p: Place, type: Float): void {
+  const node = renamed(p);
+  const emitter = new Emitter(graph, type);
+  const raised =
+    p.opset >= 21 || p.record.raise === "same"
+      ? "same"
+      : p.record.raise(emitter, node, p.opset, siteOf(p.record, { node, opset: p.opset, x: xTypes(p, type) }));
+  if (raised === "same") emitter.push(node);
+}
+const xTypes = (p: Place, type: Float): (ValueType | null)[] =>
+  p.inputs.map((t, i) => t && { type: isVariable(p, i) ? type : t.type, shape: t.dims });
 
 /** Loads at the first precision that onnxruntime has kernels for. */
 async function loadFirst(
@@ -135,14 +153,29 @@ export async function checkGradient(engine: Engine, p: Place, seed = 1): Promise
   const x = await pointAwayFromKinks(p, run, random);
   if (forward.type === "float32") for (const values of x) values?.set(Float32Array.from(values));
   const y = await run(x);
-  const coarse = forward.type === "float32" || y.some((v) => v?.type === "float32");
+  const coarse = forward.type === "float32" || y.some((v) => v?.type === "float32") || innerFloat32.has(p.node.op);
   const c = y.map((v) =>
     v && (v.type === "float32" || v.type === "float64") ? Float64Array.from({ length: sizeOf(v.dims) }, random) : null,
   );
   if (c.every((v) => v === null)) throw new Error("no float output");
 
   // A gradient that is zero everywhere has no nodes to load.
-  const empty = gradientGraph(p, "float64", x, y, c).graph.outputs.length === 0;
+  const whole = gradientGraph(p, "float64", x, y, c).graph;
+  checkEmitted(whole);
+  p.inputs.forEach((_, i) => {
+    if (isVariable(p, i))
+      checkEmitted(
+        gradientGraph(
+          p,
+          "float64",
+          x,
+          y,
+          c,
+          p.inputs.map((_, j) => i === j),
+        ).graph,
+      );
+  });
+  const empty = whole.outputs.length === 0;
   const backward = empty
     ? null
     : await loadFirst(engine, (type) => gradientGraph(p, type, x, y, c).graph, ["float64", "float32"]);
@@ -196,8 +229,8 @@ function withOutputTypes(p: Place, graph: Draft, type: Float): Draft {
     siteOf(p.record, {
       node: p.node,
       opset: p.opset,
-      x: p.inputs.map((t) => t && { type: isVariable(t) ? type : t.type, shape: t.dims }),
-      value: (i) => (isVariable(p.inputs[i] ?? null) ? null : (p.inputs[i] ?? null)),
+      x: xTypes(p, type),
+      value: (i) => (isVariable(p, i) ? null : (p.inputs[i] ?? null)),
     }),
   );
   graph.outputs = renamed(p).outputs.flatMap((name, k) => (name ? [{ name, type: types[k]!.type, shape: null }] : []));
@@ -211,8 +244,8 @@ async function pointAwayFromKinks(
   random: () => number,
 ): Promise<(Float64Array | null)[]> {
   const at = (move: number) =>
-    p.inputs.map((t) =>
-      t && isVariable(t) ? Float64Array.from(numbersOf(t)!, (v) => v + move * (random() + 0.1)) : null,
+    p.inputs.map((t, i) =>
+      t && isVariable(p, i) ? Float64Array.from(numbersOf(t)!, (v) => v + move * (random() + 0.1)) : null,
     );
   const finite = (out: readonly NDArray[]) =>
     out.every((o) => o === undefined || numbers(o).every((v) => Number.isFinite(v)));
@@ -221,8 +254,8 @@ async function pointAwayFromKinks(
   const given = at(0);
   if (finite(await run(given))) return given;
   // The case feeds infinities: take a point of its own.
-  return p.inputs.map((t) =>
-    t && isVariable(t) ? Float64Array.from({ length: sizeOf(t.dims) }, () => 0.5 + 0.4 * random()) : null,
+  return p.inputs.map((t, i) =>
+    t && isVariable(p, i) ? Float64Array.from({ length: sizeOf(t.dims) }, () => 0.5 + 0.4 * random()) : null,
   );
 }
 
@@ -233,17 +266,13 @@ export function gradientGraph(
   x: readonly (Float64Array | null)[],
   y: readonly NDArray[],
   c: readonly (Float64Array | null)[],
-  wanted: readonly boolean[] = p.inputs.map(isVariable),
+  wanted: readonly boolean[] = p.inputs.map((_, i) => isVariable(p, i)),
 ): { graph: Draft; names: readonly (string | null)[] } {
   const graph = emptyGraph("gradient", Math.min(newestOpset, Math.max(21, p.node.domain === "" ? p.opset : 21)));
   const node = renamed(p);
   const cast = (t: ElementType): ElementType => (isFloat(t) ? type : t);
-  const xType = (i: number): ValueType | null => {
-    const t = p.inputs[i];
-    return t ? { type: isVariable(t) ? type : t.type, shape: t.dims } : null;
-  };
   p.inputs.forEach((t, i) => {
-    if (t && isVariable(t)) graph.inputs.push({ name: nameOf(i), type, shape: t.dims });
+    if (t && isVariable(p, i)) graph.inputs.push({ name: nameOf(i), type, shape: t.dims });
     else if (t) graph.initializers.set(nameOf(i), t);
   });
   y.forEach((v, k) => {
@@ -255,7 +284,7 @@ export function gradientGraph(
   const place = siteOf(p.record, {
     node,
     opset: p.opset,
-    x: p.inputs.map((_, i) => xType(i)),
+    x: xTypes(p, type),
     y: y.map((v) => (v ? { type: cast(v.type), shape: v.dims } : null)),
     // Values of floats are known too, as they are for an initialiser that is not trained.
     value: (i) => (x[i] ? asTensor(type, p.inputs[i]!.dims, x[i]!) : (p.inputs[i] ?? null)),
@@ -277,4 +306,13 @@ export function gradientGraph(
   const used = new Set(graph.nodes.flatMap((n) => n.inputs));
   graph.inputs = graph.inputs.filter((v) => used.has(v.name));
   return { graph, names: names.map((n) => (n ? aliases.get(n)! : null)) };
+}
+
+/** Emitted nodes are all used, and all known: a gradient of the gradient exists. */
+function checkEmitted(graph: Graph): void {
+  const used = new Set([...graph.outputs.map((v) => v.name), ...graph.nodes.flatMap((n) => n.inputs)]);
+  for (const node of graph.nodes) {
+    if (!node.outputs.some((o) => used.has(o))) throw new Error(`nobody reads the emitted ${node.op}`);
+    if (!recordOf(node)) throw new Error(`no record of the emitted ${node.domain || "onnx"} ${node.op}`);
+  }
 }
