@@ -2,19 +2,29 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ortNode } from "../dist/engine/ort-node.js";
+import { sizeOf } from "../dist/graph/tensor.js";
 import { mathOperators } from "../dist/ops/math.js";
 import { isNone } from "../dist/ops/record.js";
-import { checkGradient, tolerance } from "./support/gradient-check.js";
+import { checkGradient } from "./support/gradient-check.js";
 import { needsShared, sharedData } from "./support/shared.js";
-import { trials } from "./support/single-operator.js";
+import { type Trial, trials } from "./support/single-operator.js";
 
 const own = new Set(mathOperators.flat());
+
+/** Large images take one sample of the batch: the same windows slide over it. */
+function oneSample(t: Trial): Trial {
+  const [x, ...rest] = t.inputs;
+  if (x?.type !== "float32" || x.dims.length < 3 || sizeOf(x.dims) < 50_000) return t;
+  const dims = [1, ...x.dims.slice(1)];
+  return { ...t, inputs: [{ ...x, dims, bytes: x.bytes.slice(0, 4 * sizeOf(dims)) }, ...rest] };
+}
 
 test("gradients equal central differences", async (t) => {
   if (!sharedData) return t.skip(needsShared);
   const wrong: string[] = [];
   const covered = new Map<string, number>();
-  for (const trial of trials((r) => own.has(r) && !isNone(r.grad))) {
+  for (const whole of trials((r) => own.has(r) && !isNone(r.grad))) {
+    const trial = oneSample(whole);
     // What onnxruntime does not run cannot be compared, and statistics of the batch belong to pare.BatchNormTraining.
     if (trial.status !== "pass" && trial.status !== "unknown") continue;
     if (trial.node.op === "BatchNormalization" && trial.node.attributes.training_mode) continue;
@@ -24,9 +34,8 @@ test("gradients equal central differences", async (t) => {
     try {
       // A second and third point where the first one stands beside a kink.
       let outcome = await checkGradient(ortNode, trial);
-      for (let seed = 2; seed < 4 && !(outcome.error <= tolerance(outcome)); seed++)
-        outcome = await checkGradient(ortNode, trial, seed);
-      if (!(outcome.error <= tolerance(outcome)))
+      for (let seed = 2; seed < 4 && !outcome.right; seed++) outcome = await checkGradient(ortNode, trial, seed);
+      if (!outcome.right)
         wrong.push(`${trial.name}: off by ${outcome.error.toExponential(1)} (${outcome.forward}, ${outcome.backward})`);
       covered.set(trial.record.type, (covered.get(trial.record.type) ?? 0) + 1);
     } catch (e) {

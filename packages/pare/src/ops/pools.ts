@@ -72,9 +72,9 @@ const pool = <A extends Pool>(
 /** Sums dy over the windows that each input element stands in: the input gradient of a depthwise Conv of ones. */
 export function scatter(g: Emitter, dy: string, { f, pads, x, y }: Slide): string {
   const spatial = f.kernel.length;
-  // Windows that ceil_mode lets run over the end reach into pads that no attribute names.
+  // Exactly the pads that the windows reach: ceil_mode lets them run further than the attribute says, or leaves the last one out.
   const reached = f.kernel.map((k, d) => (y[d + 2]! - 1) * f.strides[d]! + (k - 1) * f.dilations[d]! + 1);
-  const ends = reached.map((r, d) => Math.max(pads[spatial + d]!, r - x[d + 2]! - pads[d]!));
+  const ends = reached.map((r, d) => Math.max(0, r - x[d + 2]! - pads[d]!));
   const channels = x[1]!;
   return g.op(
     "ConvInputGrad",
