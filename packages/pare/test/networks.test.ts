@@ -197,3 +197,33 @@ test("onnxruntime computes the network that is described, with the stated multip
     });
   }
 });
+
+test("normalisation is part of the graph: pixels in, the same logits as for normalised data without it", async () => {
+  const run = async (graph: Graph, x: Float32Array): Promise<Float32Array> => {
+    const session = await ort.InferenceSession.create(toBytes(graph));
+    const { logits } = await session.run({
+      x: new ort.Tensor("float32", x, [1, ...graph.inputs[0]!.shape!.slice(1)] as number[]),
+    });
+    await session.release();
+    return logits!.data as Float32Array;
+  };
+  const random = new Random(2);
+  for (const [name, mean, std] of [
+    ["lenet-5", [0.1307], [0.3081]],
+    ["resnet-20", [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]],
+  ] as const) {
+    const channels = mean.length;
+    const x = Float32Array.from({ length: channels * (channels === 1 ? 784 : 1024) }, () => random.uniform());
+    const at = (i: number): number => Math.floor((i * channels) / x.length);
+    const inside = await run(network(name, { normalize: { mean, std } }), x);
+    const outside = await run(
+      network(name, { normalize: null }),
+      x.map((v, i) => (v - mean[at(i)]!) / std[at(i)]!),
+    );
+    inside.forEach((v, i) => {
+      assert.ok(Math.abs(v - outside[i]!) < 1e-4, `${name}: ${v} and ${outside[i]}`);
+    });
+    assert.ok(inside.some((v) => Math.abs(v) > 1e-2));
+  }
+  assert.throws(() => network("resnet-20", { normalize: { mean: [0, 0], std: [1, 1] } }), /2 means/);
+});

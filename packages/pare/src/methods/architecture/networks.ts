@@ -1,4 +1,5 @@
 /** The built-in networks: a name and a seed enter, an untrained graph leaves. Input "x" [n, c, h, w] of 0..1 pixels, output "logits" [n, classes]. */
+import { checkedNormalization, type Normalization } from "../../data/normalize.js";
 import { PareError } from "../../graph/error.js";
 import type { Graph } from "../../graph/graph.js";
 import { type Feature, NetworkBuilder } from "./builder.js";
@@ -8,23 +9,30 @@ export interface NetworkOptions {
   readonly seed?: number;
   /** Ratio of Dropout nodes after the hidden dense layers of the LeNets and cnn-small; no such nodes where it is 0 or left out. */
   readonly dropout?: number;
+  /** (x - mean) / std of the pixels, as the graph's first nodes; null: none. CIFAR-10's statistics for its networks, none for MNIST's, whose background so stays 0 and its weights idle. */
+  readonly normalize?: Normalization | null;
 }
-type Build = (options: { readonly seed: number; readonly dropout: number }) => Graph;
+type Build = (options: {
+  readonly seed: number;
+  readonly dropout: number;
+  /** The network's input of these dims, normalised. */
+  readonly input: (b: NetworkBuilder, dims: readonly number[], usual?: Normalization) => Feature;
+}) => Graph;
 
 /** LeCun et al. 1998, table of fully connected nets; 266,610 parameters, 266,200 MACs. Pixels go in as they are: background stays 0. */
-const lenet300: Build = ({ seed, dropout }) => {
+const lenet300: Build = ({ seed, dropout, input }) => {
   const b = new NetworkBuilder("lenet-300-100", seed);
   const drop = (x: Feature, name: string): Feature => (dropout ? b.dropout(x, name, dropout) : x);
-  let x = b.flatten(b.input("x", [1, 28, 28]));
+  let x = b.flatten(input(b, [1, 28, 28]));
   x = drop(b.relu(b.dense(x, "fc1", 300), "relu1"), "dropout1");
   x = drop(b.relu(b.dense(x, "fc2", 100), "relu2"), "dropout2");
   return b.finish(b.dense(x, "fc3", 10, { init: "glorot" }), "logits");
 };
 
 /** Caffe's LeNet (20-50-500-10; no activation after the convolutions, as there); 431,080 parameters, 2,293,000 MACs. */
-const lenet5: Build = ({ seed, dropout }) => {
+const lenet5: Build = ({ seed, dropout, input }) => {
   const b = new NetworkBuilder("lenet-5", seed);
-  let x = b.input("x", [1, 28, 28]);
+  let x = input(b, [1, 28, 28]);
   x = b.maxPool(b.conv(x, "conv1", 20, 5, { init: "glorot" }), "pool1", 2);
   x = b.maxPool(b.conv(x, "conv2", 50, 5, { init: "glorot" }), "pool2", 2);
   x = b.relu(b.dense(b.flatten(x), "fc1", 500), "relu1");
@@ -33,9 +41,9 @@ const lenet5: Build = ({ seed, dropout }) => {
 };
 
 /** Two 3x3 convolutions and two dense layers on 28 x 28 pixels. */
-const cnnSmall: Build = ({ seed, dropout }) => {
+const cnnSmall: Build = ({ seed, dropout, input }) => {
   const b = new NetworkBuilder("cnn-small", seed);
-  let x = b.input("x", [1, 28, 28]);
+  let x = input(b, [1, 28, 28]);
   x = b.maxPool(b.relu(b.conv(x, "conv1", 16, 3, { pad: 1 }), "relu1"), "pool1", 2);
   x = b.maxPool(b.relu(b.conv(x, "conv2", 32, 3, { pad: 1 }), "relu2"), "pool2", 2);
   x = b.relu(b.dense(b.flatten(x), "fc1", 128), "relu3");
@@ -47,11 +55,11 @@ const cnnSmall: Build = ({ seed, dropout }) => {
 const cifar10 = { mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] };
 
 /** He, Zhang, Ren, Sun 2015, section 4.2 with n = 3 and shortcuts of option A; 269,722 parameters. */
-const resnet20: Build = ({ seed }) => {
+const resnet20: Build = ({ seed, input }) => {
   const b = new NetworkBuilder("resnet-20", seed);
   const convBn = (x: Feature, name: string, bn: string, channels: number, stride: number): Feature =>
     b.batchNorm(b.conv(x, name, channels, 3, { stride, pad: 1, bias: false }), bn);
-  let x = b.normalize(b.input("x", [3, 32, 32]), cifar10);
+  let x = input(b, [3, 32, 32], cifar10);
   x = b.relu(convBn(x, "conv1", "bn1", 16, 1), "relu1");
   for (const [stage, channels] of [16, 32, 64].entries()) {
     for (let block = 0; block < 3; block++) {
@@ -68,9 +76,9 @@ const resnet20: Build = ({ seed }) => {
 };
 
 /** Four depthwise-separable blocks (Howard et al. 2017) on 32 x 32 pixels: 3x3 per channel, then 1x1, each with BatchNormalization and ReLU. */
-const depthwise: Build = ({ seed }) => {
+const depthwise: Build = ({ seed, input }) => {
   const b = new NetworkBuilder("depthwise", seed);
-  let x = b.normalize(b.input("x", [3, 32, 32]), cifar10);
+  let x = input(b, [3, 32, 32], cifar10);
   const blocks = [
     [32, 1],
     [64, 2],
@@ -101,5 +109,13 @@ export const networkNames: readonly string[] = Object.keys(networks);
 export function network(name: string, options: NetworkOptions = {}): Graph {
   const build = Object.hasOwn(networks, name) ? networks[name] : undefined;
   if (!build) throw new PareError(`network "${name}": there are ${networkNames.join(", ")}`, "usage");
-  return build({ seed: options.seed ?? 0, dropout: options.dropout ?? 0 });
+  return build({
+    seed: options.seed ?? 0,
+    dropout: options.dropout ?? 0,
+    input(b, dims, usual) {
+      const normalization = options.normalize === undefined ? usual : options.normalize;
+      const x = b.input("x", dims);
+      return normalization ? b.normalize(x, checkedNormalization(normalization)) : x;
+    },
+  });
 }
