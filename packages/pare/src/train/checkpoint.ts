@@ -41,7 +41,8 @@ export async function loadCheckpoint(path: string): Promise<RunState | null> {
   await removeLeftovers(path);
   let file: Uint8Array;
   try {
-    file = await readFile(path);
+    // A Buffer's slice would not copy.
+    file = new Uint8Array(await readFile(path));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw new PareError(`cannot read the checkpoint ${path}: ${(error as Error).message}`, "input", { cause: error });
