@@ -1,6 +1,6 @@
 /** Sliding windows, as convolutions and pools share them: kernel, strides, pads, dilations, and the lengths that follow. */
 import { PareError } from "../graph/error.js";
-import type { Dim, Node, Shape } from "../graph/graph.js";
+import type { Dim, Node } from "../graph/graph.js";
 import type { AttributeReader } from "./record.js";
 import { at } from "./site.js";
 
