@@ -20,8 +20,12 @@ import { far, fillZeros, randomHalf, singlePrecision } from "./support/zeros.js"
 /** onnxruntime has no kernel for one of their nodes, or their outputs are no tensors. */
 const notRun = ["super_resolution", "sklearn_randomforest"];
 
-async function run(graph: Graph, feeds: Record<string, NDArray>): Promise<Record<string, NDArray>> {
-  const session = await ortNode.load(graph, { threads: 2 });
+async function run(
+  graph: Graph,
+  feeds: Record<string, NDArray>,
+  optimize: "all" | "none" = "all",
+): Promise<Record<string, NDArray>> {
+  const session = await ortNode.load(graph, { threads: 2, optimize });
   try {
     return await session.run(feeds);
   } finally {
@@ -52,7 +56,12 @@ async function prove(model: Model, say: (text: string) => void): Promise<void> {
   const graph = fillZeros(singlePrecision(await read(model.path)));
   const feeds = randomFeeds(graph, model.dims);
   const inputs = Object.fromEntries(Object.entries(feeds).map(([name, a]) => [name, a.dims]));
+  const started = performance.now();
   const dense = await run(graph, feeds);
+  const slow = performance.now() - started > 1000;
+  // Deep normalised nets amplify rounding: onnxruntime is then this far from itself with its optimizations off.
+  const rounding = far(dense, await run(graph, feeds, "none"));
+  const close = Math.max(1e-5, rounding);
   const c = couple(graph, { inputs });
   const all = groupsOf(c);
   const free = all.filter((g) => !g.blocked);
@@ -60,29 +69,31 @@ async function prove(model: Model, say: (text: string) => void): Promise<void> {
   const wrong: string[] = [];
   let [worst, noticed, missed] = [0, 0, 0];
   const everything: Channel[] = [];
-  for (const g of free) {
+  for (const [k, g] of free.entries()) {
     const gone = randomHalf(g.channels, random);
     everything.push(...gone);
+    // Seconds a run: a few of its groups one by one, and all of them at once below.
+    if (slow && k % 5 !== 0) continue;
     const removed = new Set(gone);
     const { twin, error, effect } = await compare(c, removed, feeds, dense);
     worst = Math.max(worst, error);
-    if (!(error <= 1e-5 && error <= Math.max(effect / 5, 1e-12)))
+    if (!(error <= close && error <= Math.max(effect / 5, 1e-12)))
       wrong.push(`${g.name}: error ${error}, zeroing changed ${effect}`);
     // Once per group: one constant cut one index off.
     const member = g.members[Math.floor(random() * g.members.length)]!;
     const bad = cut(shifted(c, member.tensor, member.node, member.axis), removed);
-    if (far(twin, await run(bad, feeds)) > Math.max(1e-5, error)) noticed++;
+    if (far(twin, await run(bad, feeds)) > Math.max(close, error)) noticed++;
     else missed++;
   }
   const whole = await compare(c, new Set(everything), feeds, dense);
   const held = new Map<string, number>();
   for (const g of all) if (g.blocked) held.set(g.blocked.by, (held.get(g.blocked.by) ?? 0) + 1);
   say(
-    `${free.length} free groups (${free.reduce((n, g) => n + g.size, 0)} channels), worst error ${brief(worst)}; all at once ${brief(whole.error)}, ` +
-      `effect ${brief(whole.effect)}; mutations noticed ${noticed}, not ${missed}; held: ${[...held].map(([by, n]) => `${n} by ${by}`).join(", ")}`,
+    `${free.length} free groups (${free.reduce((n, g) => n + g.size, 0)} channels)${slow ? ", every fifth tried" : ""}, worst error ${brief(worst)}; all at once ${brief(whole.error)}, ` +
+      `effect ${brief(whole.effect)}; onnxruntime's own rounding ${brief(rounding)}; mutations noticed ${noticed}, not ${missed}; held: ${[...held].map(([by, n]) => `${n} by ${by}`).join(", ")}`,
   );
   assert.deepEqual(wrong, []);
-  assert.ok(whole.error <= 1e-5, `all groups at once: ${whole.error}`);
+  assert.ok(whole.error <= close, `all groups at once: ${whole.error}`);
   assert.ok(missed <= noticed, `${missed} wrong cuts were not noticed`);
 }
 

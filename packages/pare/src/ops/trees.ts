@@ -1,19 +1,22 @@
-/** The tree ensemble of ai.onnx.ml: enough to see a model through. */
+/** The tree ensemble of ai.onnx.ml: enough to carry it through. */
 import type { ElementType } from "../graph/graph.js";
 import type { Operator } from "./record.js";
 import { none, op } from "./record.js";
 import { need } from "./site.js";
 
+const common = {
+  raise: "same" as const,
+  rewrite: "none needed" as const,
+  fold: none("not shape arithmetic"),
+};
 const tree = none("a decision tree has no weights that a gradient or a channel could be");
 const ml = {
+  ...common,
   domain: "ai.onnx.ml",
   axes: none("a decision tree reads its features by number"),
   grad: tree,
   quant: tree,
   packs: none("the runtime runs neural networks"),
-  raise: "same" as const,
-  rewrite: "none needed" as const,
-  fold: none("not shape arithmetic"),
 };
 /** x [n f] -> label [n], scores [n classes]. */
 const TreeEnsembleClassifier = op<{ classes: number | null; label: ElementType }>({
@@ -41,4 +44,4 @@ const ZipMap = op({
   shape: () => [null],
 });
 
-export const foreign: readonly Operator[] = [TreeEnsembleClassifier, ZipMap];
+export const trees: readonly Operator[] = [TreeEnsembleClassifier, ZipMap];
