@@ -7,6 +7,7 @@ import { lowerBlocked } from "./lower-blocked.js";
 import { lowerPlain } from "./lower-plain.js";
 import { wordsOf, wrapSession } from "./ort-session.js";
 import { blockSize } from "./probe.js";
+import { simplifyGradients } from "./simplify-gradients.js";
 
 /** onnxruntime on this machine's CPU. */
 export const ortNode: Engine = {
@@ -15,7 +16,8 @@ export const ortNode: Engine = {
     const model = graph.name ? `model "${graph.name}"` : "the model";
     const composite = options.blocked !== false && graph.nodes.some((n) => n.domain === "pare");
     const block = composite ? await blockSize(ortNode) : null;
-    const bytes = toBytes(lowerPlain(block ? lowerBlocked(graph, block) : graph));
+    const simple = simplifyGradients(graph);
+    const bytes = toBytes(lowerPlain(block ? lowerBlocked(simple, block) : simple));
     const inner = await ort.InferenceSession.create(bytes, {
       intraOpNumThreads: options.threads ?? 1,
       interOpNumThreads: 1,

@@ -75,8 +75,12 @@ function dense(
     });
   }
   const filter = l.once(`weight-gradient kernel ${dy}`, () => {
-    const t = g.reshape(whole(l.blocked(dy), [ds[0], O, ho, wo]), [n, B, O / B, ho * wo, B]);
-    return g.reshape(g.transpose(t, [2, 0, 3, 1, 4]), [O, N, ho, wo]);
+    // [N/B, Bn, O/B, p, Bo] -> [O/B, N/B, p, Bn, Bo]: ReorderInput brings Bn to the end, a second one puts Bo behind it.
+    const t = whole(l.blocked(dy), [ds[0], O, ho, wo]);
+    const batchLast = l.nchwc("ReorderInput", [g.reshape(t, [n, B, O * ho * wo, 1])]);
+    let k = l.nchwc("ReorderInput", [g.reshape(batchLast, [(n * O * ho * wo) / B, B, B, 1])]);
+    if (n > 1 && O > B) k = g.transpose(g.reshape(k, [n, O / B, ho * wo * B * B]), [1, 0, 2]);
+    return g.reshape(k, [O, N, ho, wo]);
   });
   const product = l.nchwc("Conv", [image, filter], {
     kernel_shape: [ho, wo],

@@ -6,6 +6,7 @@
  */
 import { Emitter } from "../../graph/emit.js";
 import { type Draft, draft, type Graph, type Node } from "../../graph/graph.js";
+import { int64sOf } from "../int64s-of.js";
 import { capturedNames } from "./captured-names.js";
 
 /** What a blocked convolution can do to its result on the way out. */
@@ -73,9 +74,7 @@ export class Layout {
   }
   /** The values of an int64 initialiser; null for anything else. */
   constantInts(name: string): number[] | null {
-    const t = this.source.initializers.get(name);
-    if (t?.type !== "int64") return null;
-    return Array.from(new BigInt64Array(t.bytes.slice().buffer), Number);
+    return int64sOf(this.source, name);
   }
   /** `c` rounded up to whole blocks. */
   pad(c: number): number {

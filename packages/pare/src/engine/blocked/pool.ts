@@ -63,11 +63,17 @@ export function maxPoolGrad(l: Layout, node: Node): boolean {
     pads.every((p) => p === 0);
   if (!tiles || dilations[0] !== 1 || dilations[1] !== 1 || kh * kw === 1) return false;
   l.define(dx, () => {
-    const { g } = l;
-    const up = (t: string) => l.nchwc("Upsample", [t], { scales: [1, 1, kh, kw], mode: "nearest" });
-    const isMaximum = g.cast(g.op("Equal", [l.blocked(x), up(l.blocked(y))]), "float32");
-    const maxima = g.op("Mul", [pooled(l, "AveragePool", isMaximum, window), g.scalar(kh * kw)]);
-    return g.op("Mul", [isMaximum, up(g.op("Div", [l.blocked(dy), maxima]))]);
+    const { g, block: B } = l;
+    const [n, c, h, w] = xs;
+    const rows = ((n * l.pad(c)) / B) * ys[2];
+    // Widened in blocks; the kh rows of a window are a broadcast axis of their own.
+    const wide = (t: string) =>
+      g.reshape(l.nchwc("Upsample", [t], { scales: [1, 1, 1, kw], mode: "nearest" }), [rows, 1, w * B]);
+    const below = g.op("Sub", [g.reshape(l.blocked(x), [rows, kh, w * B]), wide(l.blocked(y))]);
+    const isMaximum = g.op("HardSigmoid", [below], { alpha: { float: 3e38 }, beta: { float: 1 } });
+    const share = pooled(l, "AveragePool", g.reshape(isMaximum, [n, l.pad(c), h, w]), window);
+    const part = g.op("Div", [g.op("Mul", [l.blocked(dy), g.scalar(1 / (kh * kw))]), share]);
+    return g.reshape(g.op("Mul", [isMaximum, wide(part)]), [n, l.pad(c), h, w]);
   });
   return true;
 }
