@@ -1,0 +1,70 @@
+/** What every command prints with --json, as zod objects; `npm run docs:schemas` writes them to packages/pare/schemas. */
+import { z } from "zod";
+import { inspection } from "../analyze/inspect.js";
+import { recipeSchema } from "../methods/recipe.js";
+import { reportFacts, runFacts } from "../report/facts.js";
+
+const count = z.number().int().nonnegative();
+const rate = z.number().min(0).max(1);
+/** NaN becomes null in JSON: data without labels. */
+const maybe = <T extends z.ZodType>(schema: T) => schema.nullable();
+export const metrics = z.object({
+  samples: count,
+  error: maybe(rate),
+  top1: maybe(rate),
+  top5: maybe(rate),
+  loss: maybe(z.number()),
+});
+
+export const timing = z.object({
+  runs: count,
+  medianMs: z.array(z.number().nonnegative()).min(1).max(2),
+  ratio: z.number().nullable().describe("median of a / median of b; null for one model"),
+});
+
+export const packing = z.object({
+  input: z.string(),
+  output: z.string(),
+  sizeBytes: z.tuple([count, count]),
+  ratio: z.number(),
+});
+
+export const training = z.object({
+  model: z.string(),
+  seed: z.number().int(),
+  epochs: z.array(
+    z.object({
+      epoch: count,
+      learningRate: z.number(),
+      loss: z.number(),
+      seconds: z.number(),
+      validation: metrics.optional(),
+    }),
+  ),
+  validation: metrics,
+  output: z.string(),
+});
+
+/** File name -> schema. */
+export const schemas: Readonly<Record<string, z.ZodType>> = {
+  compress: runFacts,
+  demo: runFacts,
+  report: reportFacts,
+  eval: metrics,
+  inspect: inspection,
+  bench: timing,
+  pack: packing,
+  unpack: packing,
+  train: training,
+};
+
+/** File name -> text of the JSON schema, as published; the recipe's own among them. */
+export function schemaTexts(): Record<string, string> {
+  const documents = Object.entries(schemas).map(([name, schema]) => [name, z.toJSONSchema(schema)] as const);
+  return Object.fromEntries(
+    [...documents, ["recipe", recipeSchema()] as const].map(([name, json]) => [
+      name,
+      `${JSON.stringify(json, null, 2)}\n`,
+    ]),
+  );
+}

@@ -1,0 +1,119 @@
+/** The command line from the outside: exit codes, streams, --json and its published schemas. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { schemas, schemaTexts } from "../dist/cli/schemas.js";
+import { toBytes } from "../dist/graph/encode.js";
+import { network } from "../dist/methods/architecture/networks.js";
+
+const bin = fileURLToPath(new URL("../bin/pare.js", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "pare-cli-"));
+const at = (name: string): string => join(folder, name);
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function pare(...args: string[]) {
+  const run = spawnSync(process.execPath, [bin, ...args], { encoding: "utf8", cwd: folder, timeout: 120_000 });
+  return { code: run.status, out: run.stdout, err: run.stderr };
+}
+/** Runs with --json and holds the one object on stdout against the published schema. */
+function json(command: string, ...args: string[]) {
+  const run = pare(command, ...args, "--json");
+  assert.equal(run.code, 0, run.err);
+  const lines = run.out.trimEnd().split("\n");
+  assert.equal(lines.length, 1, "exactly one line on stdout");
+  const facts = JSON.parse(lines[0]!);
+  schemas[command]!.parse(facts);
+  return facts;
+}
+
+before(() => {
+  writeFileSync(at("lenet.onnx"), toBytes(network("lenet-300-100", { seed: 1 })));
+});
+
+test("help shows every command, and every command's help shows examples", () => {
+  const help = pare("--help");
+  assert.equal(help.code, 0);
+  for (const command of ["demo", "compress", "train", "eval", "inspect", "pack", "unpack", "bench"]) {
+    assert.match(help.out, new RegExp(`^  ${command} `, "m"));
+    const own = pare(command, "--help");
+    assert.equal(own.code, 0);
+    assert.match(own.out, /Examples:\n {2}pare /);
+  }
+});
+
+test("usage errors exit 2, input errors exit 1, each with one line that names the culprit and nothing on stdout", () => {
+  const cases: [number, RegExp, string[]][] = [
+    [2, /unknown command/, ["shrink"]],
+    [2, /missing required argument/, ["eval"]],
+    [2, /--data/, ["eval", "lenet.onnx"]],
+    [2, /--limit.*"many"|many.*--limit/s, ["eval", "lenet.onnx", "--data", "mnist", "--limit", "many"]],
+    [2, /nonsense/, ["compress", "lenet.onnx", "--data", "mnist", "-o", "out", "--recipe", "nonsense"]],
+    [2, /lenet-7/, ["demo", "lenet-7"]],
+    [2, /input itself/, ["pack", "lenet.onnx", "-o", "lenet.onnx"]],
+    [1, /missing\.onnx: no such file/, ["inspect", "missing.onnx"]],
+    [1, /cut\.onnx/, ["inspect", "cut.onnx"]],
+    [1, /cut\.pare/, ["unpack", "cut.pare"]],
+    [1, /nowhere/, ["eval", "lenet.onnx", "--data", "nowhere.npz"]],
+  ];
+  writeFileSync(at("cut.onnx"), readFileSync(at("lenet.onnx")).subarray(0, 5000));
+  json("pack", "lenet.onnx", "-o", "cut.pare");
+  truncateSync(at("cut.pare"), 3000);
+  for (const [code, words, args] of cases) {
+    const run = pare(...args);
+    assert.equal(run.code, code, `pare ${args.join(" ")}: ${run.err}`);
+    assert.match(run.err, words);
+    assert.equal(run.out, "");
+    assert.doesNotMatch(run.err, /\n\s+at /, "no stack trace");
+  }
+  assert.ok(!existsSync(at("out/model.pare")));
+});
+
+test("inspect, pack, unpack and bench agree on a model", () => {
+  const facts = json("inspect", "lenet.onnx");
+  assert.equal(facts.parameters, 266_610);
+  assert.equal(facts.macs, 266_200);
+  const packed = json("pack", "lenet.onnx");
+  assert.equal(packed.output, "lenet.pare");
+  assert.equal(packed.sizeBytes[1], statSync(at("lenet.pare")).size);
+  json("unpack", "lenet.pare", "-o", "again.onnx");
+  const again = json("inspect", "again.onnx");
+  assert.deepEqual([again.parameters, again.nonzero, again.macs], [facts.parameters, facts.nonzero, facts.macs]);
+  const timing = json("bench", "lenet.onnx", "lenet.pare", "--runs", "5");
+  assert.ok(timing.medianMs.length === 2 && timing.ratio > 0);
+});
+
+test("train writes a model that eval measures; the text output is a table", () => {
+  const trained = json(
+    "train",
+    "lenet-300-100",
+    "--data",
+    "mnist",
+    "--limit",
+    "2000",
+    "--epochs",
+    "2",
+    "-o",
+    "trained.onnx",
+    "--seed",
+    "3",
+  );
+  assert.equal(trained.epochs.length, 2);
+  assert.ok(!existsSync(at("trained.onnx.checkpoint")));
+  const measured = json("eval", "trained.onnx", "--data", "mnist", "--limit", "1000");
+  assert.equal(measured.samples, 1000);
+  assert.ok(measured.error < 0.2, `error ${measured.error}`);
+  assert.ok(Math.abs(measured.top1 + measured.error - 1) < 1e-9);
+  const text = pare("eval", "trained.onnx", "--data", "mnist", "--limit", "100");
+  assert.match(text.out, /samples +error +top-1 +top-5 +loss\n/);
+});
+
+test("the published schemas are current", () => {
+  for (const [name, text] of Object.entries(schemaTexts())) {
+    const file = new URL(`../schemas/${name}.schema.json`, import.meta.url);
+    assert.equal(readFileSync(file, "utf8"), text, `schemas/${name}.schema.json is stale: npm run docs:schemas`);
+  }
+});
