@@ -4,6 +4,9 @@ import { test } from "node:test";
 import { infer } from "../dist/analyze/infer.js";
 import { fromBytes } from "../dist/graph/decode.js";
 import { draft, feeds, type Graph, type Tensor } from "../dist/graph/graph.js";
+import { compositeOperators } from "../dist/ops/composite.js";
+import { mathOperators } from "../dist/ops/math.js";
+import { operators } from "../dist/ops/registry.js";
 import { structureOperators } from "../dist/ops/structure.js";
 import { type Case, conformance } from "./support/conformance.js";
 import { needsShared, sharedData } from "./support/shared.js";
@@ -28,6 +31,11 @@ function placed(graph: Graph, c: Case, pin: boolean): Graph {
   if (pin) for (const [name, t] of constants) d.initializers.set(name, t);
   return d;
 }
+
+test("no operator has two records", () => {
+  const all = [...mathOperators.flat(), ...structureOperators.flat(), ...compositeOperators];
+  assert.equal(all.length, operators.size);
+});
 
 test("shape facets agree with onnxruntime on the conformance tests", (t) => {
   if (!sharedData) return t.skip(needsShared);

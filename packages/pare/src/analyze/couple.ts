@@ -87,8 +87,10 @@ class Walk {
       return;
     }
     const record = recordOf(node);
-    const outputs = record ? this.#bound(node, label) : { none: `operator ${node.op} is not known` };
+    const uses: Use[] = [];
+    const outputs = record ? this.#bound(node, label, uses) : { none: `operator ${node.op} is not known` };
     if (!isNone(outputs)) {
+      this.uses.push(...uses);
       node.outputs.forEach((o, k) => {
         const axes = outputs[k];
         if (o && axes) this.axes.set(o, axes);
@@ -112,7 +114,7 @@ class Walk {
     });
   }
 
-  #bound(node: Node, label: string): readonly (readonly Axis[] | null)[] | None {
+  #bound(node: Node, label: string, uses: Use[]): readonly (readonly Axis[] | null)[] | None {
     const record = recordOf(node)!;
     const { types, values } = this.inferred;
     const typeOf = (name: string) => (name ? (types.get(name) ?? null) : null);
@@ -128,12 +130,12 @@ class Walk {
     const shapes = site.y.map((y) => y?.shape ?? null);
     if (shapes.some((s, k) => node.outputs[k] && !isFixed(s))) return { none: "the shape of its output is not known" };
     if (typeof facet === "object" && "picks" in facet) {
-      const x = this.#read(node, 0);
+      const x = this.#read(node, 0, uses);
       return x ? [pick(facet, x, label)] : { none: "the shape of its input is not known" };
     }
     const spec = typeof facet === "string" ? { text: facet } : facet;
     const terms = spec.text.split("->")[0]!.split(",");
-    const inputs = node.inputs.map((_, i) => (terms[i]?.trim() ? this.#read(node, i) : null));
+    const inputs = node.inputs.map((_, i) => (terms[i]?.trim() ? this.#read(node, i, uses) : null));
     if (inputs.some((x, i) => !x && node.inputs[i] && terms[i]?.trim()))
       return { none: "the shape of its input is not known" };
     try {
@@ -145,13 +147,13 @@ class Walk {
   }
 
   /** The axes of input i: a constant's are its reader's own. */
-  #read(node: Node, input: number): readonly Axis[] | null {
+  #read(node: Node, input: number, uses: Use[]): readonly Axis[] | null {
     const name = node.inputs[input]!;
     if (!name) return null;
     const constant = this.#constants.get(name);
     if (!constant) return this.axes.get(name) ?? null;
     const axes = constant.dims.map((n, d) => freshAxis(n, `${name}[${d}]`));
-    this.uses.push({ tensor: name, node, input, axes });
+    uses.push({ tensor: name, node, input, axes });
     return axes;
   }
 }

@@ -1,5 +1,6 @@
 /** Losses as nodes: a network's outputs and targets come in by name, the name of one float, the mean over the batch, goes out. */
 import type { Emitter } from "../graph/emit.js";
+import { floats } from "../graph/tensor.js";
 
 /** A user's loss: emits nodes and returns the name of a scalar, the mean over the batch. `targets`: labels (int64 [b]) or distributions/targets ([b, ...]). */
 export type LossFunction = (g: Emitter, outputs: readonly string[], targets: string) => string;
@@ -7,11 +8,9 @@ export type LossFunction = (g: Emitter, outputs: readonly string[], targets: str
 const mean = (g: Emitter, x: string): string => g.op("ReduceMean", [x], { keepdims: 0 });
 /** Labels int64 [b] as rows [b, classes] of `off` with one `on`. */
 export function oneHot(g: Emitter, labels: string, classes: number, off = 0, on = 1): string {
-  const size = classes * classes;
-  const data = g.floatType === "float64" ? new Float64Array(size) : new Float32Array(size);
-  for (let i = 0; i < size; i++) data[i] = i % (classes + 1) === 0 ? on : off;
-  const rows = g.constant({ type: g.floatType, dims: [classes, classes], bytes: new Uint8Array(data.buffer) });
-  return g.op("Gather", [rows, labels]);
+  const pair = g.constant(floats([off, on], [2]));
+  const rows = g.op("OneHot", [labels, g.ints([classes]), pair], { axis: -1 });
+  return g.floatType === "float32" ? rows : g.cast(rows, g.floatType);
 }
 
 /** -sum of p log q per sample, meaned: logits [b, c] against distributions [b, c]. */

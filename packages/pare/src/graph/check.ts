@@ -82,20 +82,21 @@ export function checkNodes(nodes: readonly Node[], given: Set<string>, place: Pl
   const later = new Set(nodes.flatMap((n) => n.outputs));
   let unsorted = false;
   nodes.forEach((n, i) => {
-    const where = `${place.within}node ${i} ${n.op ? plain(n.op) : "(no operator)"} ${quote(n.name)}`;
-    if (n.op === "") problems.add(`${where} names no operator`);
+    const where = () => `${place.within}node ${i} ${n.op ? plain(n.op) : "(no operator)"} ${quote(n.name)}`;
+    if (n.op === "") problems.add(`${where()} names no operator`);
     if (!place.imported(n.domain))
-      problems.add(`${where} is of domain ${quote(n.domain)}, for which the model imports no version`);
+      problems.add(`${where()} is of domain ${quote(n.domain)}, for which the model imports no version`);
     const reads = readNames(n);
     for (const name of reads) {
       if (names.has(name) || (sees(place.scope, name) && !later.has(name))) continue;
       if (later.has(name)) unsorted = true;
-      else problems.add(`${where} reads ${quote(name)}, which nothing computes`);
+      else problems.add(`${where()} reads ${quote(name)}, which nothing computes`);
     }
     checkAttributes(n, where, { ...place, scope }, problems);
     for (const o of n.outputs) {
       if (o === "") continue;
-      if (names.has(o)) problems.add(`${where} computes ${quote(o)}, which is there already: every name is given once`);
+      if (names.has(o))
+        problems.add(`${where()} computes ${quote(o)}, which is there already: every name is given once`);
       names.add(o);
     }
   });
@@ -112,20 +113,20 @@ function whyUnsorted(nodes: readonly Node[]): string {
   }
 }
 
-function checkAttributes(n: Node, where: string, place: Place, problems: Problems): void {
+function checkAttributes(n: Node, where: () => string, place: Place, problems: Problems): void {
   for (const [name, a] of Object.entries(n.attributes)) {
-    const at = `${where}, attribute ${quote(name)}`;
+    const at = () => `${where()}, attribute ${quote(name)}`;
     if (a.kind === "tensor") checkTensor(a.value, at, problems);
     if (a.kind === "ref" && !place.attributes?.has(a.value))
-      problems.add(`${at} refers to an attribute ${quote(a.value)} that no function around it has`);
+      problems.add(`${at()} refers to an attribute ${quote(a.value)} that no function around it has`);
   }
   const bodies = bodiesOf(n);
   if (bodies.length > 0 && place.depth >= maxBodyDepth) {
-    problems.add(`${where}: bodies are nested deeper than ${maxBodyDepth}`);
+    problems.add(`${where()}: bodies are nested deeper than ${maxBodyDepth}`);
     return;
   }
   for (const body of bodies)
-    checkBody(body, { ...place, within: `${where}, body ${quote(body.name)}: `, depth: place.depth + 1 }, problems);
+    checkBody(body, { ...place, within: `${where()}, body ${quote(body.name)}: `, depth: place.depth + 1 }, problems);
 }
 
 function checkBody(graph: Subgraph, place: Place, problems: Problems): void {
@@ -140,7 +141,8 @@ function checkBody(graph: Subgraph, place: Place, problems: Problems): void {
     if (name === "") problems.add(`${place.within}an initialiser has no name`);
     given.add(name);
   }
-  for (const [name, t] of graph.initializers) checkTensor(t, `${place.within}initialiser ${quote(name)}`, problems);
+  for (const [name, t] of graph.initializers)
+    checkTensor(t, () => `${place.within}initialiser ${quote(name)}`, problems);
   for (const v of [...graph.inputs, ...graph.outputs, ...graph.values.values()]) checkValue(v, place.within, problems);
   const scope = checkNodes(graph.nodes, given, place, problems);
   for (const v of graph.outputs)
@@ -154,14 +156,14 @@ function checkValue(v: Value, within: string, problems: Problems): void {
     problems.add(`${within}${quote(v.name)} has shape [${v.shape}]; lengths are integers from 0`);
 }
 
-function checkTensor(t: Tensor, where: string, problems: Problems): void {
+function checkTensor(t: Tensor, where: () => string, problems: Problems): void {
   if (!t.dims.every(isLength)) {
-    problems.add(`${where}: shape [${t.dims}]; lengths are integers from 0`);
+    problems.add(`${where()}: shape [${t.dims}]; lengths are integers from 0`);
     return;
   }
   const [has, needs, unit] =
     t.type === "string"
       ? [t.strings?.length ?? 0, sizeOf(t.dims), "strings"]
       : [t.bytes.length, byteLengthOf(t.type, t.dims), "bytes"];
-  if (has !== needs) problems.add(`${where}: ${t.type} [${t.dims}] needs ${needs} ${unit}, it has ${has}`);
+  if (has !== needs) problems.add(`${where()}: ${t.type} [${t.dims}] needs ${needs} ${unit}, it has ${has}`);
 }

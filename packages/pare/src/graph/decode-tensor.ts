@@ -5,6 +5,7 @@ import { extra, rest } from "./extra.js";
 import type { TensorProto } from "./generated/onnx_pb.js";
 import { TensorProto_DataLocation } from "./generated/onnx_pb.js";
 import type { ElementType, Tensor } from "./graph.js";
+import { say, type Where } from "./quote.js";
 import { bitsOf, byteLengthOf, elementType, sizeOf } from "./tensor.js";
 
 type Unknown = NonNullable<TensorProto["$unknown"]>[number];
@@ -27,12 +28,13 @@ const lists: Readonly<Record<number, { name: string; wire: "varint" | 4 | 8; typ
 };
 
 /** Throws PareError, led by `where`, for an element type that does not exist, absurd dims, or data that do not fit them. */
-export function decodeTensor(proto: TensorProto, where: string): Tensor {
+export function decodeTensor(proto: TensorProto, where: Where): Tensor {
   const type = elementType(proto.dataType);
-  if (type === null) throw new PareError(`${where}: element type ${proto.dataType} is not one that ONNX 1.23 knows`);
+  if (type === null)
+    throw new PareError(`${say(where)}: element type ${proto.dataType} is not one that ONNX 1.23 knows`);
   const dims = decodeDims(proto.dims, where);
   if (proto.dataLocation === TensorProto_DataLocation.EXTERNAL)
-    throw new PareError(`${where}: its data are in a file of their own; read the model by its path, not as bytes`);
+    throw new PareError(`${say(where)}: its data are in a file of their own; read the model by its path, not as bytes`);
   const unknown = proto.$unknown?.filter((u) => !(u.no in lists));
   const kept = rest(proto, [
     ...(["name", "dims", "dataType", "rawData", "stringData", "$unknown"] as const),
@@ -42,31 +44,31 @@ export function decodeTensor(proto: TensorProto, where: string): Tensor {
   if (type === "string") {
     if (proto.stringData.length !== sizeOf(dims))
       throw new PareError(
-        `${where}: shape [${dims}] needs ${sizeOf(dims)} strings, string_data has ${proto.stringData.length}`,
+        `${say(where)}: shape [${dims}] needs ${sizeOf(dims)} strings, string_data has ${proto.stringData.length}`,
       );
     return { type, dims, bytes: new Uint8Array(0), strings: proto.stringData, ...extra(more) };
   }
   const bytes = proto.rawData.length > 0 ? proto.rawData : listedBytes(proto.$unknown ?? [], type, where);
   const expected = byteLengthOf(type, dims);
   if (bytes.length !== expected)
-    throw new PareError(`${where}: ${type} [${dims}] needs ${expected} bytes, the file has ${bytes.length}`);
+    throw new PareError(`${say(where)}: ${type} [${dims}] needs ${expected} bytes, the file has ${bytes.length}`);
   return { type, dims, bytes, ...extra(more) };
 }
 
 /** Lengths of axes: each a non-negative safe integer, and so their product. */
-export function decodeDims(dims: readonly bigint[], where: string): number[] {
+export function decodeDims(dims: readonly bigint[], where: Where): number[] {
   const numbers = dims.map(Number);
   if (numbers.some((d) => !Number.isSafeInteger(d) || d < 0) || !Number.isSafeInteger(sizeOf(numbers)))
-    throw new PareError(`${where}: shape [${dims}] is not one that a tensor can have`);
+    throw new PareError(`${say(where)}: shape [${dims}] is not one that a tensor can have`);
   return numbers;
 }
 
-function listedBytes(unknown: readonly Unknown[], type: ElementType, where: string): Uint8Array {
+function listedBytes(unknown: readonly Unknown[], type: ElementType, where: Where): Uint8Array {
   const found = unknown.filter((u) => u.no in lists);
   if (found.length === 0) return new Uint8Array(0);
   const list = lists[found[0]!.no]!;
   if (!list.types.includes(type) || found.some((u) => u.no !== found[0]!.no))
-    throw new PareError(`${where}: elements of type ${type} cannot stand in ${list.name}`);
+    throw new PareError(`${say(where)}: elements of type ${type} cannot stand in ${list.name}`);
   const payloads = found.map((u) => (u.wireType === 2 ? unprefixed(u.data, where) : u.data));
   const payload = payloads.length === 1 ? payloads[0]! : joined(payloads);
   if (list.wire !== "varint") return payload;
@@ -76,10 +78,10 @@ function listedBytes(unknown: readonly Unknown[], type: ElementType, where: stri
 }
 
 /** A length-delimited field without its length. */
-function unprefixed(data: Uint8Array, where: string): Uint8Array {
+function unprefixed(data: Uint8Array, where: Where): Uint8Array {
   let start = 0;
   while (start < data.length && data[start]! & 0x80) start++;
-  if (start >= data.length) throw new PareError(`${where}: a list of numbers ends inside its length`);
+  if (start >= data.length) throw new PareError(`${say(where)}: a list of numbers ends inside its length`);
   return data.subarray(start + 1);
 }
 
@@ -94,7 +96,7 @@ export function joined(chunks: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Protobuf varints -> the low `width` bytes of each (1, 2, 4 or 8), little-endian. */
-function varints(data: Uint8Array, width: number, where: string): Uint8Array {
+function varints(data: Uint8Array, width: number, where: Where): Uint8Array {
   let count = 0;
   for (const byte of data) if (byte < 0x80) count++;
   const out = new Uint8Array(count * width);
@@ -113,14 +115,14 @@ function varints(data: Uint8Array, width: number, where: string): Uint8Array {
         hi = bits >> 4;
       } else hi |= bits << (shift - 32);
       if (byte < 0x80) break;
-      if ((shift += 7) > 63) throw new PareError(`${where}: a number longer than 10 bytes`);
+      if ((shift += 7) > 63) throw new PareError(`${say(where)}: a number longer than 10 bytes`);
     }
     if (width === 1) out[i] = lo;
     else if (width === 2) view.setUint16(i * 2, lo & 0xffff, true);
     else view.setInt32(i * width, lo, true);
     if (width === 8) view.setInt32(i * 8 + 4, hi, true);
   }
-  if (at !== data.length) throw new PareError(`${where}: a list of numbers ends inside a number`);
+  if (at !== data.length) throw new PareError(`${say(where)}: a list of numbers ends inside a number`);
   return out;
 }
 

@@ -29,7 +29,7 @@ import type {
   ValueType,
 } from "./graph.js";
 import { parse } from "./parse.js";
-import { plain, quote } from "./quote.js";
+import { plain, quote, say, type Where } from "./quote.js";
 import { CycleError, sortNodes } from "./scope.js";
 import { elementType } from "./tensor.js";
 
@@ -71,7 +71,10 @@ function decodeGraph(g: GraphProto, within: string): Subgraph {
   const initializers = new Map<string, Tensor>();
   for (const t of g.initializer) {
     if (initializers.has(t.name)) throw new PareError(`${within}two initialisers are named ${quote(t.name)}`);
-    initializers.set(t.name, decodeTensor(t, `${within}initialiser ${quote(t.name)}`));
+    initializers.set(
+      t.name,
+      decodeTensor(t, () => `${within}initialiser ${quote(t.name)}`),
+    );
   }
   const taken = ["node", "name", "initializer", "input", "output", "valueInfo"] as const;
   return {
@@ -88,20 +91,22 @@ function decodeGraph(g: GraphProto, within: string): Subgraph {
 /** ONNX wants nodes sorted, onnxruntime does not care: the Graph has them sorted. */
 function decodeNodes(nodes: readonly NodeProto[], within: string): readonly Node[] {
   try {
-    return sortNodes(nodes.map((n, i) => decodeNode(n, `${within}node ${i} ${plain(n.opType)} ${quote(n.name)}`)));
+    return sortNodes(
+      nodes.map((n, i) => decodeNode(n, () => `${within}node ${i} ${plain(n.opType)} ${quote(n.name)}`)),
+    );
   } catch (error) {
     if (error instanceof CycleError && within) throw new PareError(within + error.message);
     throw error;
   }
 }
 
-function decodeNode(n: NodeProto, where: string): Node {
+function decodeNode(n: NodeProto, where: Where): Node {
   const attributes = Object.fromEntries(
-    n.attribute.map((a) => [a.name, decodeAttribute(a, `${where}, attribute ${quote(a.name)}`)]),
+    n.attribute.map((a) => [a.name, decodeAttribute(a, () => `${say(where)}, attribute ${quote(a.name)}`)]),
   );
   if (Object.keys(attributes).length !== n.attribute.length)
     throw new PareError(
-      `${where}: an attribute stands there twice: ${n.attribute
+      `${say(where)}: an attribute stands there twice: ${n.attribute
         .map((a) => quote(a.name))
         .join(", ")
         .slice(0, 200)}`,
@@ -143,7 +148,7 @@ function kindOf(a: AttributeProto): Kind {
   return a.graphs.length ? Kind.GRAPHS : Kind.UNDEFINED;
 }
 
-function decodeAttribute(a: AttributeProto, where: string): Attribute {
+function decodeAttribute(a: AttributeProto, where: Where): Attribute {
   if (a.refAttrName !== "") return { kind: "ref", value: a.refAttrName, proto: a };
   const besides = (field: keyof AttributeProto & string) => extra(rest<AttributeProto>(a, ["name", "type", field]));
   switch (kindOf(a)) {
@@ -166,16 +171,16 @@ function decodeAttribute(a: AttributeProto, where: string): Attribute {
         : { kind: "strings", value: value as string[], ...besides("strings") };
     }
     case Kind.TENSOR:
-      if (!a.t) throw new PareError(`${where}: is of type tensor and holds none`);
+      if (!a.t) throw new PareError(`${say(where)}: is of type tensor and holds none`);
       // A tensor in an attribute may bear a name, which means nothing.
       return { kind: "tensor", value: decodeTensor(a.t, where), ...besides("t") };
     case Kind.GRAPH:
-      if (!a.g) throw new PareError(`${where}: is of type graph and holds none`);
-      return { kind: "graph", value: decodeGraph(a.g, `${where}: `), ...besides("g") };
+      if (!a.g) throw new PareError(`${say(where)}: is of type graph and holds none`);
+      return { kind: "graph", value: decodeGraph(a.g, `${say(where)}: `), ...besides("g") };
     case Kind.GRAPHS:
       return {
         kind: "graphs",
-        value: a.graphs.map((g, i) => decodeGraph(g, `${where}[${i}]: `)),
+        value: a.graphs.map((g, i) => decodeGraph(g, `${say(where)}[${i}]: `)),
         ...besides("graphs"),
       };
     default:
@@ -186,11 +191,11 @@ function decodeAttribute(a: AttributeProto, where: string): Attribute {
 function decodeValue(v: ValueInfoProto, within: string): Value {
   const type = v.type;
   const kept = rest<ValueInfoProto>(v, type && typeSaysMore(type) ? ["name"] : ["name", "type"]);
-  return { name: v.name, ...decodeType(type, `${within}${quote(v.name)}`), ...extra(kept) };
+  return { name: v.name, ...decodeType(type, () => `${within}${quote(v.name)}`), ...extra(kept) };
 }
 
 /** What a TypeProto says of a tensor; every other type is kept whole in `other`. */
-export function decodeType(type: TypeProto | undefined, where: string): ValueType {
+export function decodeType(type: TypeProto | undefined, where: Where): ValueType {
   if (type === undefined || type.value.case === undefined) return { type: "undefined", shape: null };
   const tensor = type.value.case === "tensorType" ? type.value.value : null;
   const known = tensor && elementType(tensor.elemType);

@@ -85,58 +85,72 @@ export function encodeTensor(name: string, t: Tensor, place: Place | null = null
   });
 }
 
+/** Attributes with tensors or bodies are framed around bytes that stay where they are; the others are plain messages. */
 function encodeNode(n: Node, placement: Placement): Pieces {
-  const pieces = message(NodeProtoSchema, n.extra, {
+  const light: AttributeProto[] = [];
+  const heavy = new Pieces();
+  for (const [name, a] of Object.entries(n.attributes)) {
+    const framed = framedAttribute(name, a, placement);
+    if (framed) heavy.field(5, framed);
+    else light.push(plainAttribute(name, a, n));
+  }
+  return message(NodeProtoSchema, n.extra, {
     input: [...n.inputs],
     output: [...n.outputs],
     ...(n.name === "" ? {} : { name: n.name }),
     opType: n.op,
     ...(n.domain === "" ? {} : { domain: n.domain }),
-  });
-  for (const [name, a] of Object.entries(n.attributes))
-    pieces.field(
-      5,
-      encodeAttribute(name, a, placement, `node ${plain(n.op)} ${quote(n.name)}, attribute ${quote(name)}`),
-    );
-  return pieces;
+    attribute: light,
+  }).append(heavy);
 }
 
-function int(value: Int, where: string): bigint {
-  if (typeof value === "number" && !Number.isSafeInteger(value))
-    throw new PareError(`${where}: ${value} is not an integer that a number can hold exactly`);
-  return BigInt(value);
+function framedAttribute(name: string, a: Attribute, placement: Placement): Pieces | null {
+  const head = (type: Kind) => message(AttributeProtoSchema, a.extra, { name, type });
+  switch (a.kind) {
+    case "tensor":
+      return head(Kind.TENSOR).field(5, encodeTensor("", a.value));
+    case "graph":
+      return head(Kind.GRAPH).field(6, encodeGraph(a.value, placement));
+    case "graphs": {
+      const pieces = head(Kind.GRAPHS);
+      for (const g of a.value) pieces.field(11, encodeGraph(g, placement));
+      return pieces;
+    }
+    default:
+      return null;
+  }
 }
 
 const utf8 = new TextEncoder();
 
-function encodeAttribute(name: string, a: Attribute, placement: Placement, where: string): Pieces {
-  const attr = (type: Kind, fields: MessageInitShape<typeof AttributeProtoSchema>) =>
-    message(AttributeProtoSchema, a.extra, { name, type, ...fields });
+function plainAttribute(name: string, a: Attribute, n: Node): AttributeProto {
+  const set = (type: Kind, fields: MessageInitShape<typeof AttributeProtoSchema>): AttributeProto =>
+    Object.assign(create(AttributeProtoSchema, { name, type, ...fields }), a.extra);
+  const int = (value: Int): bigint => {
+    if (typeof value === "number" && !Number.isSafeInteger(value))
+      throw new PareError(
+        `node ${plain(n.op)} ${quote(n.name)}, attribute ${quote(name)}: ${value} is not an integer that a number holds exactly`,
+      );
+    return BigInt(value);
+  };
   switch (a.kind) {
     case "int":
-      return attr(Kind.INT, { i: int(a.value, where) });
+      return set(Kind.INT, { i: int(a.value) });
     case "ints":
-      return attr(Kind.INTS, { ints: a.value.map((v) => int(v, where)) });
+      return set(Kind.INTS, { ints: a.value.map(int) });
     case "float":
-      return attr(Kind.FLOAT, { f: Math.fround(a.value) });
+      return set(Kind.FLOAT, { f: Math.fround(a.value) });
     case "floats":
-      return attr(Kind.FLOATS, { floats: a.value.map(Math.fround) });
+      return set(Kind.FLOATS, { floats: a.value.map(Math.fround) });
     case "string":
-      return attr(Kind.STRING, { s: utf8.encode(a.value) });
+      return set(Kind.STRING, { s: utf8.encode(a.value) });
     case "strings":
-      return attr(Kind.STRINGS, { strings: a.value.map((s) => utf8.encode(s)) });
-    case "tensor":
-      return attr(Kind.TENSOR, {}).field(5, encodeTensor("", a.value));
-    case "graph":
-      return attr(Kind.GRAPH, {}).field(6, encodeGraph(a.value, placement));
-    case "graphs": {
-      const pieces = attr(Kind.GRAPHS, {});
-      for (const g of a.value) pieces.field(11, encodeGraph(g, placement));
-      return pieces;
-    }
+      return set(Kind.STRINGS, { strings: a.value.map((s) => utf8.encode(s)) });
     case "ref":
     case "other":
-      return message(AttributeProtoSchema, { ...(a.proto as AttributeProto), name }, {});
+      return Object.assign(create(AttributeProtoSchema), a.proto, { name });
+    default:
+      throw new PareError(`an attribute of kind ${a.kind} has to be framed`);
   }
 }
 

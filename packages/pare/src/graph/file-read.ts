@@ -1,7 +1,7 @@
 /** External data: paths that a model names -> bytes, each byte of a file read at most once and never from outside the model's folder. */
 
 import type { FileHandle } from "node:fs/promises";
-import { open, realpath } from "node:fs/promises";
+import { constants, open, realpath } from "node:fs/promises";
 import { isAbsolute, join, posix, relative, sep, win32 } from "node:path";
 import { PareError } from "./error.js";
 import type { External } from "./external.js";
@@ -84,16 +84,24 @@ async function openInside(folder: string, location: string, where: string): Prom
     const way = relative(home, real);
     if (way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way))
       throw refused("a link that leads outside the model's folder");
-    const file = await open(real, "r");
-    if ((await file.stat()).isFile()) return file;
-    await file.close();
-    throw refused("which is not a regular file");
+    return await openRegular(real);
   } catch (error) {
-    if (error instanceof PareError) throw error;
+    if (error instanceof PareError && !(error instanceof NotRegular)) throw error;
     throw new PareError(`${where}: its data are to be in ${quote(location)}: ${wording(error)}`, "input", {
       cause: error,
     });
   }
+}
+
+class NotRegular extends PareError {}
+
+/** Opens a file without waiting, as opening a pipe would. Throws PareError where it is a folder, a pipe, a device; else the system's error. */
+export async function openRegular(path: string): Promise<FileHandle> {
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  const info = await file.stat();
+  if (info.isFile()) return file;
+  await file.close();
+  throw new NotRegular(info.isDirectory() ? "is a folder, not a file" : "is not a regular file");
 }
 
 /** A system error in words. */

@@ -1,11 +1,10 @@
 /** Graph from a path or bytes. The one place, with file-*.ts, where the graph room touches a disk. */
-import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { check } from "./check.js";
 import { decode, fromBytes } from "./decode.js";
 import { PareError } from "./error.js";
 import { externals } from "./external.js";
-import { loadExternals, readRange, wording } from "./file-read.js";
+import { loadExternals, openRegular, readRange, wording } from "./file-read.js";
 import type { Graph } from "./graph.js";
 import { parse } from "./parse.js";
 import { maxMessageBytes } from "./pieces.js";
@@ -30,12 +29,11 @@ export async function read(source: string | Uint8Array): Promise<Graph> {
 }
 
 async function readWhole(path: string): Promise<Uint8Array> {
-  const file = await open(path, "r").catch((error) => {
+  const file = await openRegular(path).catch((error) => {
     throw new PareError(wording(error), "input", { cause: error });
   });
   try {
     const info = await file.stat();
-    if (!info.isFile()) throw new PareError(info.isDirectory() ? "is a folder, not a model" : "is not a regular file");
     if (info.size > maxMessageBytes)
       throw new PareError(`${info.size} bytes are more than the 2 GiB that an ONNX file can hold`);
     return await readRange(file, 0, info.size);

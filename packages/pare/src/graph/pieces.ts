@@ -1,5 +1,4 @@
 /** Protobuf framing around bytes that are not to be copied: what will be a file, as a list of chunks in order. */
-import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { PareError } from "./error.js";
 
 /** Protobuf's own limit for a message, and onnxruntime's for a model without external data. */
@@ -17,7 +16,7 @@ export class Pieces {
   /** A length-delimited field: message or bytes. */
   field(no: number, content: Pieces | Uint8Array): this {
     const inner = content instanceof Pieces ? content : new Pieces().add(content);
-    this.add(new BinaryWriter().tag(no, WireType.LengthDelimited).uint64(inner.sizeBytes).finish());
+    this.add(header(no, inner.sizeBytes));
     return this.append(inner);
   }
   append(more: Pieces): this {
@@ -40,4 +39,14 @@ export class Pieces {
     }
     return all;
   }
+}
+
+/** Tag and length of a length-delimited field. */
+function header(no: number, length: number): Uint8Array {
+  const bytes: number[] = [];
+  for (let value of [no * 8 + 2, length]) {
+    for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
+    bytes.push(value);
+  }
+  return Uint8Array.from(bytes);
 }

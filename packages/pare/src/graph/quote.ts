@@ -12,3 +12,7 @@ export function quote(name: string): string {
 
 /** A short name without its quotes where it needs none. */
 export const plain = (name: string): string => (/^[\w./:$@+-]{1,120}$/.test(name) ? name : quote(name));
+
+/** Where something stands, for the head of a message; made only when there is something to say. */
+export type Where = string | (() => string);
+export const say = (where: Where): string => (typeof where === "string" ? where : where());

@@ -24,7 +24,7 @@ interface ConvAttributes {
 const convAttributes = (r: AttributeReader): ConvAttributes => {
   const group = r.int("group", 1);
   if (group < 1) throw new PareError(`${at(r.node)}: group is ${group}; at least 1 is needed`);
-  return { window: windowOf(r), group };
+  return { window: windowOf(r, "conv"), group };
 };
 
 /** x and w with ranks that fit; null where a rank is unknown. */
@@ -200,14 +200,15 @@ function transposeGradient(g: Emitter, s: GradientSite<TransposeAttributes>, dy:
   const read = x.slice(2).map((n, d) => (n - 1) * f.strides[d]! + reach(f, d) - plan[d]!.begin);
   const length = plan.map((p, d) => Math.min(p.length, read[d]!));
   const axes = plan.flatMap((p, d) => (length[d]! < p.length ? [d] : []));
-  const used = axes.length
-    ? g.op("Slice", [
-        dy,
-        g.ints(axes.map(() => 0)),
-        g.ints(axes.map((d) => length[d]!)),
-        g.ints(axes.map((d) => d + 2)),
-      ])
-    : dy;
+  const used =
+    axes.length && (s.wanted[0] || s.wanted[1])
+      ? g.op("Slice", [
+          dy,
+          g.ints(axes.map(() => 0)),
+          g.ints(axes.map((d) => length[d]!)),
+          g.ints(axes.map((d) => d + 2)),
+        ])
+      : dy;
   const pads = [...plan.map((p) => p.begin), ...read.map((r, d) => r - length[d]!)];
   const attributes = windowAttributes(f, pads, s.a.group);
   const dx = () => g.op("Conv", [used, s.inputs[1]!], attributes);

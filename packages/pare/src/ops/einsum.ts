@@ -98,8 +98,13 @@ function operandGradient(g: Emitter, s: GradientSite<Equation>, dy: string, i: n
   const seen = new Set([...s.a.output, ...others.flatMap((o) => o.term)]);
   const there = term.filter((l) => seen.has(l));
   const say = (t: readonly string[]) => t.map((l) => (l === "." ? "..." : l)).join("");
-  const equation = `${[s.a.output, ...others.map((o) => o.term)].map(say).join(",")}->${say(there)}`;
+  const given = [s.a.output, ...others.map((o) => o.term)];
+  // An ellipsis that operand i lacks was broadcast over it: it stays for the product and is summed after it.
+  const repeated = given.some((t) => t.includes(".")) && !term.includes(".");
+  const equation = `${given.map(say).join(",")}->${say(repeated ? [".", ...there] : there)}`;
   let product = g.op("Einsum", [dy, ...others.map((o) => o.name)], { equation });
+  const lead = known.rest.map((_, d) => d);
+  if (repeated && lead.length) product = g.reduceSum(product, lead);
   if (there.length < term.length) {
     // A letter that only operand i has was summed: every element of it gets the same gradient.
     const gaps = term.flatMap((l) => (seen.has(l) ? size(l) : size(l).map(() => 1)));

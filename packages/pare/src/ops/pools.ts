@@ -120,7 +120,7 @@ function reciprocalCounts(w: Slide, includePads: boolean): { same: number } | { 
 
 const maxPool = pool(
   "MaxPool",
-  (r) => ({ window: windowOf(r) }),
+  (r) => ({ window: windowOf(r, "pool") }),
   "passes",
   (g, s, w, dy) =>
     g.op(
@@ -139,7 +139,7 @@ const maxPool = pool(
 
 const averagePool = pool(
   "AveragePool",
-  (r) => ({ window: windowOf(r), includePads: r.int("count_include_pad", 0) !== 0 }),
+  (r) => ({ window: windowOf(r, "pool"), includePads: r.int("count_include_pad", 0) !== 0 }),
   "arithmetic",
   (g, s, w, dy) => {
     const counts = reciprocalCounts(w, s.a.includePads);
@@ -155,7 +155,7 @@ const lpPool = pool(
   "LpPool",
   (r) => {
     const p = r.raw("p");
-    return { window: windowOf(r), p: p?.kind === "float" ? p.value : r.int("p", 2) };
+    return { window: windowOf(r, "pool"), p: p?.kind === "float" ? p.value : r.int("p", 2) };
   },
   "arithmetic",
   (g, s, w, dy) => lpGradient(g, s.inputs[0]!, s.outputs[0]!, dy, s.a.p, (v) => scatter(g, v, w)),

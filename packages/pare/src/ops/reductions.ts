@@ -17,7 +17,7 @@ import {
   type Site,
 } from "./record.js";
 import { at, need } from "./site.js";
-import { intsOf, numbersOf, smallElements, tensorOf } from "./values.js";
+import { intsOf, isInteger, numbersOf, smallElements, tensorOf } from "./values.js";
 
 export interface Reduction {
   readonly keepdims: boolean;
@@ -74,6 +74,7 @@ interface ReductionSpec {
   readonly grad: (g: Emitter, f: ReductionFlow) => string;
   readonly quant: QuantRole;
   readonly fold: ((values: readonly number[]) => number) | None;
+  readonly exactFor?: "integers";
 }
 
 function reduction(type: string, spec: ReductionSpec): Operator {
@@ -93,7 +94,7 @@ function reduction(type: string, spec: ReductionSpec): Operator {
     packs: awaits("reduce"),
     raise: raiseAxes,
     rewrite: "none needed",
-    fold: typeof fold === "function" ? (s) => foldReduction(s, fold) : fold,
+    fold: typeof fold === "function" ? (s) => foldReduction(s, fold, spec.exactFor === "integers") : fold,
   });
 }
 
@@ -124,8 +125,10 @@ function raiseAxes(g: Emitter, node: Node, opset: number): readonly string[] | "
   return node.outputs;
 }
 
-function foldReduction(s: Site<Reduction>, f: (values: readonly number[]) => number) {
+function foldReduction(s: Site<Reduction>, f: (values: readonly number[]) => number, integersOnly: boolean) {
   const x = s.value(0);
+  // A sum or product of floats depends on the kernel's order.
+  if (x && integersOnly && !isInteger(x.type)) return null;
   const axes = x ? reducedAxes({ ...s, x: [{ type: x.type, shape: x.dims }, ...s.x.slice(1)] }) : null;
   const values = x && sizeOf(x.dims) <= smallElements ? numbersOf(x) : null;
   if (!x || !axes || !values) return null;
@@ -166,7 +169,13 @@ const productGradient = (g: Emitter, { x, dy, axes }: ReductionFlow): string => 
 };
 
 export const reductions: readonly Operator[] = [
-  reduction("ReduceSum", { mark: "", grad: (g, f) => spread(g, f.dy, f.dims), quant: "arithmetic", fold: rounding }),
+  reduction("ReduceSum", {
+    mark: "",
+    grad: (g, f) => spread(g, f.dy, f.dims),
+    quant: "arithmetic",
+    fold: (v) => v.reduce((p, x) => p + x, 0),
+    exactFor: "integers",
+  }),
   reduction("ReduceMean", {
     mark: "~",
     grad: (g, f) => spread(g, times(g, f.dy, 1 / f.count), f.dims),
@@ -180,6 +189,7 @@ export const reductions: readonly Operator[] = [
     grad: productGradient,
     quant: "arithmetic",
     fold: (v) => v.reduce((p, x) => p * x, 1),
+    exactFor: "integers",
   }),
   reduction("ReduceSumSquare", {
     mark: "",

@@ -2,7 +2,6 @@
 import { arrangements } from "./arrange.js";
 import { constants } from "./constants.js";
 import { controlFlow } from "./control-flow.js";
-import { foreign } from "./foreign.js";
 import { gathers } from "./gather.js";
 import { joins } from "./join.js";
 import { quantized } from "./quantized.js";
@@ -14,6 +13,7 @@ import { scatters } from "./scatter.js";
 import { selections } from "./select.js";
 import { slices } from "./slice.js";
 import { spreads } from "./spread.js";
+import { trees } from "./trees.js";
 
 export const structureOperators: readonly (readonly Operator[])[] = [
   reshapes,
@@ -29,5 +29,5 @@ export const structureOperators: readonly (readonly Operator[])[] = [
   recurrents,
   controlFlow,
   quantized,
-  foreign,
+  trees,
 ];

@@ -1,6 +1,6 @@
 /** Sliding windows, as convolutions and pools share them: kernel, strides, pads, dilations, and the lengths that follow. */
 import { PareError } from "../graph/error.js";
-import type { Dim, Node, Shape } from "../graph/graph.js";
+import type { Dim, Node } from "../graph/graph.js";
 import type { AttributeReader } from "./record.js";
 import { at } from "./site.js";
 
@@ -13,11 +13,13 @@ export interface Window {
   readonly dilations: readonly number[] | null;
   readonly autoPad: "NOTSET" | "SAME_UPPER" | "SAME_LOWER" | "VALID";
   readonly ceil: boolean;
+  /** A pool: onnxruntime's SAME padding of pools does not see dilations. */
+  readonly pool: boolean;
 }
 
 const autoPads: readonly Window["autoPad"][] = ["NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"];
 
-export function windowOf(r: AttributeReader): Window {
+export function windowOf(r: AttributeReader, kind: "conv" | "pool"): Window {
   const named = r.string("auto_pad", "NOTSET") || "NOTSET";
   const autoPad = autoPads.find((p) => p === named);
   if (!autoPad) throw new PareError(`${at(r.node)}: auto_pad "${named}" should be one of ${autoPads.join(", ")}`);
@@ -36,6 +38,7 @@ export function windowOf(r: AttributeReader): Window {
     dilations: positive("dilations"),
     autoPad,
     ceil: r.int("ceil_mode", 0) !== 0,
+    pool: kind === "pool",
   };
 }
 
@@ -72,8 +75,10 @@ export function slideLength(node: Node, w: Window, f: FullWindow, d: number, inp
   const [stride, covered] = [f.strides[d]!, reach(f, d)];
   const same = w.autoPad === "SAME_UPPER" || w.autoPad === "SAME_LOWER";
   const pad = w.pads && w.autoPad === "NOTSET" ? w.pads[d]! + w.pads[d + spatial]! : 0;
-  if (typeof input !== "number") return stride === 1 && (same || pad === covered - 1) ? input : "";
-  if (same) return Math.ceil(input / stride);
+  const plain = covered === f.kernel[d] || !w.pool;
+  if (typeof input !== "number") return stride === 1 && ((same && plain) || pad === covered - 1) ? input : "";
+  if (same)
+    return plain ? Math.ceil(input / stride) : Math.floor((input + samePad(w, f, d, input) - covered) / stride) + 1;
   const room = input + pad - covered;
   if (room < 0)
     throw new PareError(
@@ -85,16 +90,17 @@ export function slideLength(node: Node, w: Window, f: FullWindow, d: number, inp
   return w.ceil && (length - 1) * stride >= input + lead ? length - 1 : length;
 }
 
+/** What SAME adds to axis d, both ends together. */
+const samePad = (w: Window, f: FullWindow, d: number, input: number): number =>
+  Math.max(0, (Math.ceil(input / f.strides[d]!) - 1) * f.strides[d]! + (w.pool ? f.kernel[d]! : reach(f, d)) - input);
+
 /** Explicit pads (begins, then ends) for known lengths; SAME puts the odd one at the end (UPPER) or the beginning (LOWER). */
 export function explicitPads(w: Window, f: FullWindow, input: readonly number[]): number[] {
   const spatial = f.kernel.length;
   if (w.autoPad === "VALID") return new Array<number>(2 * spatial).fill(0);
   if (w.autoPad === "NOTSET") return [...(w.pads ?? new Array<number>(2 * spatial).fill(0))];
-  const totals = input.map((n, d) => Math.max(0, (Math.ceil(n / f.strides[d]!) - 1) * f.strides[d]! + reach(f, d) - n));
+  const totals = input.map((n, d) => samePad(w, f, d, n));
   const less = totals.map((t) => Math.floor(t / 2));
   const more = totals.map((t, d) => t - less[d]!);
   return w.autoPad === "SAME_UPPER" ? [...less, ...more] : [...more, ...less];
 }
-
-/** The spatial lengths of "n c s..." data. */
-export const spatialOf = (shape: Shape): Shape => shape.slice(2);

@@ -128,8 +128,12 @@ const crop = op<Border>({
     const x = need(s, 0);
     if (!x.shape) return [x];
     const [n, c, h, w] = x.shape as [Dim, Dim, Dim, Dim];
-    if (typeof h !== "number" || typeof w !== "number")
-      return [{ type: x.type, shape: [n, c, s.a.scale?.[0] ?? "", s.a.scale?.[1] ?? ""] }];
+    if (typeof h !== "number" || typeof w !== "number") {
+      const [left, top, right, bottom] = s.a.border as [number, number, number, number];
+      const less = (d: Dim, by: number): Dim => (typeof d === "number" ? d - by : by === 0 ? d : "");
+      const size = s.a.scale ?? [less(h, top + bottom), less(w, left + right)];
+      return [{ type: x.type, shape: [n, c, ...size] }];
+    }
     const [top, toH, left, toW] = window(s.node, s.a, h, w);
     return [{ type: x.type, shape: [n, c, toH - top, toW - left] }];
   },

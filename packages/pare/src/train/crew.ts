@@ -1,9 +1,10 @@
-/** Who runs the gradient jobs of a step: here one thread, in workers.ts several. The results do not depend on who. */
+/** Who runs the gradient jobs of a step: one thread here, several in workers.ts. The results do not depend on who. */
 import type { Engine } from "../engine/engine.js";
+import { PareError } from "../graph/error.js";
 import { type Job, newJob, type Plan } from "./job.js";
 import { newReplica } from "./replica.js";
 
-/** Jobs come in two sets, so that the next step's data can be filled in while this step runs. */
+/** Jobs come in two sets, so that the next step's data can be filled in while this step runs. Both sets share their results' memory. */
 export interface Crew {
   readonly sets: readonly [readonly Job[], readonly Job[]];
   /** Starts the first `count` jobs of a set with these values of the layout's vector. */
@@ -13,23 +14,28 @@ export interface Crew {
   release(): Promise<void>;
 }
 
+/** A crew of `workers` threads, as many as there are jobs for. */
+export async function crewFor(plan: Plan, engine: Engine, jobs: number, workers: number): Promise<Crew> {
+  if (!(Number.isInteger(workers) && workers >= 1))
+    throw new PareError(`workers ${workers} should be a whole number from 1`, "usage");
+  const threads = Math.min(workers, jobs);
+  if (threads === 1 || engine.name !== "onnxruntime-node") return soloCrew(plan, engine, jobs);
+  const { threadedCrew } = await import("./workers.js");
+  return threadedCrew(plan, engine, jobs, threads);
+}
+
 /** All jobs on this thread, one after another. */
-export async function soloCrew(plan: Plan, engine: Engine, jobs: number): Promise<Crew> {
+async function soloCrew(plan: Plan, engine: Engine, jobs: number): Promise<Crew> {
   const replica = await newReplica(plan, engine);
   const allocate = (bytes: number): ArrayBuffer => new ArrayBuffer(bytes);
-  const set = (): Job[] => Array.from({ length: jobs }, () => newJob(plan, allocate));
-  const first = set();
-  // The sets share results: only what a job reads is filled in ahead.
-  const second = first.map(
-    (job): Job => ({ ...newJob(plan, allocate), gradient: job.gradient, statistics: job.statistics, loss: job.loss }),
-  );
-  const sets = [first, second] as const;
+  const first = Array.from({ length: jobs }, () => newJob(plan, allocate));
+  const sets = [first, first.map((job) => newJob(plan, allocate, job))] as const;
   let started: readonly Job[] = [];
   return {
     sets,
-    start(which, count, vector) {
+    start(set, count, vector) {
       replica.load(vector);
-      started = sets[which].slice(0, count);
+      started = sets[set].slice(0, count);
     },
     async finish() {
       for (const job of started) await replica.run(job);

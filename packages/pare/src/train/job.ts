@@ -52,11 +52,12 @@ export function feedArray(feed: Feed, allocate: Allocate): TypedArray {
   return new Type(allocate(length * (Type as unknown as { BYTES_PER_ELEMENT: number }).BYTES_PER_ELEMENT), 0, length);
 }
 
-export const newJob = (plan: Plan, allocate: Allocate): Job => ({
+/** A new job; with `twin`, one that shares the twin's memory for results. */
+export const newJob = (plan: Plan, allocate: Allocate, twin?: Job): Job => ({
   feeds: plan.feeds.map((f) => feedArray(f, allocate)),
-  gradient: new Float32Array(allocate(4 * plan.layout.vector)),
-  statistics: new Float32Array(allocate(4 * statisticsLength(plan))),
-  loss: new Float64Array(allocate(8)),
+  gradient: twin?.gradient ?? new Float32Array(allocate(4 * plan.layout.vector)),
+  statistics: twin?.statistics ?? new Float32Array(allocate(4 * statisticsLength(plan))),
+  loss: twin?.loss ?? new Float64Array(allocate(8)),
   place: new Int32Array(allocate(8)),
 });
 export const statisticsLength = (plan: Plan): number => plan.statistics.reduce((sum, s) => sum + s.length, 0);

@@ -56,8 +56,11 @@ export interface Training {
   readonly soft: Float32Array | null;
   /** Moves the running statistics by those of one micro-batch. */
   follow(batch: Float32Array): void;
-  /** Asks `remask` before an epoch. */
+  /** Asks the option `remask` before an epoch. */
   remask(epoch: number): void;
+  /** The masks in force. */
+  masks(): ReadonlyMap<string, Uint8Array>;
+  setMasks(masks: ReadonlyMap<string, Uint8Array>): void;
   result(vector: Float32Array, running: Float32Array, history: readonly EpochMetrics[]): TrainResult;
 }
 
@@ -100,6 +103,10 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
     mask,
   );
   const soft = o.softTargets && teacherFits(o) ? await teacherTable(o.softTargets.teacher, o, engine, t.classes) : null;
+  const setMasks = (next: ReadonlyMap<string, Uint8Array>): void => {
+    optimizer.remask(trainable(layout, next));
+    masks = next;
+  };
   return {
     plan,
     course,
@@ -113,10 +120,10 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
     },
     remask(epoch) {
       const next = o.remask?.(epoch, weightsOf(layout, optimizer.vector), masks);
-      if (!next) return;
-      optimizer.remask(trainable(layout, next));
-      masks = next;
+      if (next) setMasks(next);
     },
+    masks: () => masks,
+    setMasks,
     result(trained, runningNow, history) {
       const out = draft(graph);
       for (const [name, values] of weightsOf(layout, trained))

@@ -86,10 +86,12 @@ function renamed(p: Place): Node {
     outputs: p.node.outputs.map((name, k) => (name ? `y${k}` : "")),
   };
 }
+/** Operators whose further inputs only steer: a ratio, scales. */
+const steered = new Set(["Dropout", "Resize", "Upsample"]);
 /** Whether input i is differentiated: floats are, except where they only steer. */
 const isVariable = (p: Place, i: number): boolean => {
   const t = p.inputs[i];
-  return (t?.type === "float32" || t?.type === "float64") && !(p.node.op === "Dropout" && i > 0);
+  return (t?.type === "float32" || t?.type === "float64") && !(i > 0 && steered.has(p.node.op));
 };
 
 /** The node alone in the form of opset 21, with float inputs fed and everything else constant. */
@@ -111,7 +113,17 @@ function raiseInto(graph: Draft, p: Place, type: Float): void {
   const raised =
     p.opset >= 21 || p.record.raise === "same"
       ? "same"
-      : p.record.raise(emitter, node, p.opset, siteOf(p.record, { node, opset: p.opset, x: xTypes(p, type) }));
+      : p.record.raise(
+          emitter,
+          node,
+          p.opset,
+          siteOf(p.record, {
+            node,
+            opset: p.opset,
+            x: xTypes(p, type),
+            value: (k) => (isVariable(p, k) ? null : (p.inputs[k] ?? null)),
+          }),
+        );
   if (raised === "same") emitter.push(node);
 }
 const xTypes = (p: Place, type: Float): (ValueType | null)[] =>
