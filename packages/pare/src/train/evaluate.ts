@@ -1,4 +1,5 @@
 /** A graph and data come in; loss, top-1 and top-5 over the data go out. */
+import { infer } from "../analyze/infer.js";
 import type { Dataset } from "../data/dataset.js";
 import { spread } from "../data/views.js";
 import { defaultEngine } from "../engine/default-engine.js";
@@ -11,6 +12,7 @@ import { type FieldFeed, fieldFeeds } from "./feeds.js";
 import { checkLabels } from "./fill.js";
 import { lossOf, type Rows } from "./loss-values.js";
 import type { LossFunction, LossKind, Metrics } from "./options.js";
+import { fixedBatch, rebatch } from "./rebatch.js";
 import { softmaxBehind } from "./softmax-behind.js";
 
 export interface EvaluateOptions {
@@ -28,8 +30,8 @@ export async function evaluate(graph: Graph, data: Dataset, options: EvaluateOpt
   const engine = options.engine ?? (await defaultEngine());
   const inputs = fieldFeeds(graph, data);
   const indices = spread(data.length, Math.min(options.limit ?? data.length, data.length));
-  const size = batchOf(graph, options.batchSize ?? 256);
-  const session = await engine.load(graph);
+  const { model, size } = batched(graph, options.batchSize ?? 256);
+  const session = await engine.load(model);
   const losses = new Losses(engine, options.loss);
   const total = { samples: 0, loss: 0, top1: 0, top5: 0, labelled: false };
   try {
@@ -61,11 +63,21 @@ interface BatchSize {
   /** The graph takes exactly this many. */
   readonly fixed: boolean;
 }
-function batchOf(graph: Graph, wanted: number): BatchSize {
+/** A graph for batches of `wanted`: one of fixed batch is rewritten where shape inference agrees, else fed as it wants. */
+function batched(graph: Graph, wanted: number): { model: Graph; size: BatchSize } {
   if (!(Number.isInteger(wanted) && wanted > 0))
     throw new PareError(`batch size ${wanted} should be a whole number from 1`, "usage");
-  const first = graph.inputs.find((v) => !graph.initializers.has(v.name))?.shape?.[0];
-  return typeof first === "number" ? { batch: first, fixed: true } : { batch: wanted, fixed: false };
+  const fixed = fixedBatch(graph);
+  if (fixed === null) return { model: graph, size: { batch: wanted, fixed: false } };
+  const free = rebatch(graph, "batch");
+  try {
+    const { types } = infer(free);
+    if (free.outputs.every((v) => types.get(v.name)?.shape?.[0] === "batch"))
+      return { model: free, size: { batch: wanted, fixed: false } };
+  } catch (error) {
+    if (!(error instanceof PareError)) throw error;
+  }
+  return { model: graph, size: { batch: fixed, fixed: true } };
 }
 
 /** Runs some samples; a graph of fixed batch gets the last ones padded with zeros. */

@@ -19,20 +19,29 @@ export function parametersOf(graph: Graph, frozen: ReadonlySet<string> = new Set
   const fromData = new Set(feeds(graph).map((v) => v.name));
   const learned = new Set<string>();
   const found = new Map<string, Parameter>();
+  // Initialisers behind a name that no data has reached: a weight may be reshaped or transposed before its layer reads it.
+  const behind = new Map<string, ReadonlySet<string>>();
+  const decay = (name: string): void => {
+    for (const root of behind.get(name) ?? [name]) {
+      const p = found.get(root);
+      if (p && p.dims.length >= 2) found.set(root, { ...p, decays: true });
+    }
+  };
   for (const node of graph.nodes) {
     const weights = recordOf(node)?.quant === "weights";
-    const meetsRawData =
-      node.inputs.length === 2 && node.inputs.some((x) => fromData.has(x)) && !node.inputs.some((x) => learned.has(x));
+    const meetsData = node.inputs.some((x) => fromData.has(x));
+    const meetsRawData = node.inputs.length === 2 && meetsData && !node.inputs.some((x) => learned.has(x));
     for (const name of node.inputs) {
       const tensor = graph.initializers.get(name);
       if (!tensor || !isCandidate(tensor, node, weights, meetsRawData) || frozen.has(name)) continue;
       learned.add(name);
-      const decays = weights && tensor.dims.length >= 2;
-      const known = found.get(name);
-      found.set(name, { name, dims: tensor.dims, decays: decays || (known?.decays ?? false) });
+      if (!found.has(name)) found.set(name, { name, dims: tensor.dims, decays: false });
     }
+    if (weights) for (const name of node.inputs) if (!fromData.has(name)) decay(name);
+    const roots = new Set(node.inputs.flatMap((x) => [...(behind.get(x) ?? [x])]));
     for (const o of node.outputs) {
-      if (node.inputs.some((x) => fromData.has(x))) fromData.add(o);
+      if (meetsData) fromData.add(o);
+      else behind.set(o, roots);
       if (node.inputs.some((x) => learned.has(x))) learned.add(o);
     }
   }

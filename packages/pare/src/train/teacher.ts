@@ -8,6 +8,7 @@ import { withBodies } from "../graph/scope.js";
 import { raiseOpset } from "../passes/raise-opset.js";
 import { fieldFeeds } from "./feeds.js";
 import type { TrainOptions } from "./options.js";
+import { rebatch } from "./rebatch.js";
 import { softmaxBehind } from "./softmax-behind.js";
 
 /** Largest number of samples times classes whose logits are kept: 256 MiB. */
@@ -82,7 +83,7 @@ export function embedTeacher(
   inputs: readonly string[],
   microBatch: number,
 ): string {
-  const raised = raiseOpset(logitsGraph(teacher));
+  const raised = rebatch(raiseOpset(logitsGraph(teacher)), microBatch);
   const names = new Map<string, string>();
   fieldFeeds(teacher, data).forEach(({ name, dims }, i) => {
     names.set(name, g.reshape(inputs[i]!, [microBatch, ...dims]));

