@@ -4,6 +4,7 @@ import type { Tensor } from "../../dist/graph/graph.js";
 import { floats, int64s, sizeOf } from "../../dist/graph/tensor.js";
 import { recordOf } from "../../dist/ops/registry.js";
 import { randomSource } from "./gradient-check.js";
+import { ownStructureCases } from "./own-structure-cases.js";
 
 type Attributes = Readonly<Record<string, AttributeValue>>;
 type Input = readonly number[] | Tensor | null;
@@ -278,6 +279,7 @@ export const ownCases: readonly [string, number, Attributes, readonly Input[]][]
   ["ImageScaler", 7, { scale: f(1.5), bias: { floats: [0.1, -0.2, 0.3] } }, [[2, 3, 4, 4]]],
   ["Crop", 7, { border: [1, 2, 0, 1] }, [[2, 3, 8, 6]]],
   ["Crop", 7, { border: [1, 2, 0, 0], scale: [4, 3] }, [[2, 3, 8, 6]]],
+  ...ownStructureCases,
 ];
 
 /** A case in place, with its random inputs made. */

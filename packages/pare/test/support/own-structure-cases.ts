@@ -1,0 +1,113 @@
+/** Forms of structural operators that the ONNX project's tests leave out: old opsets, repeated indices, steps, every resampling mode. */
+import type { AttributeValue } from "../../dist/graph/emit.js";
+import type { Tensor } from "../../dist/graph/graph.js";
+import { floats, int64s } from "../../dist/graph/tensor.js";
+
+const f = (float: number) => ({ float });
+const ints = (...values: number[]): Tensor => int64s(values);
+const x = [2, 3, 4, 5];
+const scales = floats([1, 1, 2, 3], [4]);
+
+/** Operator, opset, attributes, inputs: dims of random floats, or constants. */
+export const ownStructureCases: readonly [
+  string,
+  number,
+  Readonly<Record<string, AttributeValue>>,
+  readonly (readonly number[] | Tensor | null)[],
+][] = [
+  ["Reshape", 5, {}, [x, ints(0, -1, 10)]],
+  ["Reshape", 14, { allowzero: 0 }, [x, ints(-1)]],
+  ["Flatten", 9, { axis: 2 }, [x]],
+  ["Flatten", 13, { axis: -1 }, [x]],
+  ["Flatten", 13, { axis: 0 }, [x]],
+  ["Squeeze", 11, {}, [[1, 3, 1, 4]]],
+  ["Squeeze", 11, { axes: [2] }, [[1, 3, 1, 4]]],
+  ["Squeeze", 13, {}, [[1, 3, 1, 4], ints(-2)]],
+  ["Unsqueeze", 11, { axes: [3, 0] }, [[3, 4]]],
+  ["Unsqueeze", 13, {}, [[3, 4], ints(-1, 1)]],
+  ["Transpose", 13, {}, [x]],
+  ["Transpose", 13, { perm: [3, 0, 2, 1] }, [x]],
+  ["DepthToSpace", 11, { blocksize: 2, mode: "CRD" }, [[2, 8, 3, 2]]],
+  ["DepthToSpace", 4, { blocksize: 2 }, [[2, 8, 3, 2]]],
+  ["SpaceToDepth", 13, { blocksize: 2 }, [[2, 3, 4, 6]]],
+  [
+    "Concat",
+    4,
+    { axis: 1 },
+    [
+      [2, 3, 4],
+      [2, 1, 4],
+      [2, 2, 4],
+    ],
+  ],
+  [
+    "Concat",
+    13,
+    { axis: -1 },
+    [
+      [2, 3],
+      [2, 0],
+      [2, 4],
+    ],
+  ],
+  ["Concat", 13, { axis: 0 }, [[2, 3]]],
+  ["Split", 11, { axis: 1, split: [4] }, [[2, 4, 3]]],
+  ["Split", 13, { axis: -1 }, [[2, 4, 3], ints(3)]],
+  ["Slice", 9, { starts: [1, -3], ends: [2, 9_223_372_036_854_775_807n], axes: [0, 3] }, [x]],
+  ["Slice", 9, { starts: [0, 1], ends: [2, -1] }, [x]],
+  ["Slice", 13, {}, [x, ints(-1, 4), ints(-100, 0), ints(2, 3), ints(-1, -2)]],
+  ["Slice", 13, {}, [x, ints(0, 0), ints(4, 5), ints(2, 3), ints(3, 2)]],
+  ["Slice", 13, {}, [x, ints(2), ints(2), ints(2)]],
+  ["Gather", 13, { axis: 2 }, [x, ints(3, -4, 1)]],
+  ["Gather", 13, { axis: 2 }, [x, ints(3, 3, -1, 0)]],
+  ["Gather", 13, { axis: 1 }, [x, int64s([2], [])]],
+  ["Gather", 13, { axis: 1 }, [x, int64s([2, 0, 1, 1, 0, 2], [2, 3])]],
+  ["Gather", 1, { axis: 0 }, [x, int64s([1, 0, 1, 1], [2, 2])]],
+  ["GatherElements", 13, { axis: -1 }, [[3, 4], int64s([0, 1, 1, -1, 2, 2], [3, 2])]],
+  ["GatherND", 13, {}, [[3, 4, 2], int64s([0, 1, 2, 3, 0, 1], [3, 2])]],
+  ["GatherND", 13, { batch_dims: 1 }, [[3, 4, 2], int64s([0, 3, 3, 1, 2, 2], [3, 2, 1])]],
+  ["ScatterElements", 16, { axis: 1, reduction: "add" }, [[2, 4], int64s([0, 1, 1, 3, 2, 2], [2, 3]), [2, 3]]],
+  ["ScatterElements", 13, { axis: 0 }, [[3, 3], int64s([2, 0, 1], [1, 3]), [1, 3]]],
+  ["Scatter", 9, { axis: 1 }, [[2, 4], int64s([0, 1, 3, 2], [2, 2]), [2, 2]]],
+  ["ScatterND", 16, { reduction: "add" }, [[4, 3], int64s([0, 2, 0], [3, 1]), [3, 3]]],
+  ["ScatterND", 13, {}, [[4, 3], int64s([3, 1], [2, 1]), [2, 3]]],
+  ["Pad", 2, { pads: [0, 1, 2, 0], value: f(0.5) }, [[3, 4]]],
+  ["Pad", 10, { pads: [1, 2, 1, 0], mode: "reflect" }, [[3, 4]]],
+  ["Pad", 10, { pads: [1, 2, 1, 3], mode: "edge" }, [[3, 4]]],
+  ["Pad", 13, {}, [[3, 4], ints(1, -1, 0, 2), floats([2], [])]],
+  ["Pad", 18, {}, [[3, 4], ints(1, 2), null, ints(-1)]],
+  ["Pad", 19, { mode: "wrap" }, [[3, 4], ints(1, 2, 0, 3)]],
+  ["Expand", 13, {}, [[3, 1], ints(2, 1, 4)]],
+  ["Expand", 8, {}, [[3, 4], ints(4)]],
+  ["Tile", 6, {}, [[2, 3], ints(2, 3)]],
+  ["Tile", 13, {}, [[2, 3], ints(1, 2)]],
+  ["Trilu", 14, {}, [[2, 3, 4]]],
+  ["Trilu", 14, { upper: 0 }, [[4, 3], int64s([-1], [])]],
+  ["Upsample", 7, { scales: { floats: [1, 1, 2, 3] } }, [x]],
+  ["Upsample", 9, { mode: "linear" }, [x, scales]],
+  ["Resize", 10, {}, [x, scales]],
+  ["Resize", 10, {}, [x, floats([1, 1, 0.5, 0.6], [4])]],
+  ["Resize", 10, { mode: "linear" }, [x, floats([1, 1, 0.5, 2], [4])]],
+  [
+    "Resize",
+    13,
+    { mode: "linear", coordinate_transformation_mode: "align_corners" },
+    [x, null, null, ints(2, 3, 7, 3)],
+  ],
+  ["Resize", 13, { mode: "linear", coordinate_transformation_mode: "pytorch_half_pixel" }, [x, null, scales]],
+  ["Resize", 13, { mode: "nearest", nearest_mode: "floor" }, [x, null, floats([1, 1, 1.5, 0.7], [4])]],
+  ["Resize", 13, { mode: "cubic" }, [x, null, scales]],
+  ["Resize", 13, { mode: "cubic", exclude_outside: 1, cubic_coeff_a: f(-0.5) }, [x, null, scales]],
+  [
+    "Resize",
+    19,
+    { mode: "linear", coordinate_transformation_mode: "half_pixel_symmetric" },
+    [x, null, floats([1, 1, 1.4, 1.3], [4])],
+  ],
+  [
+    "Resize",
+    18,
+    { mode: "nearest", axes: [2, 3], keep_aspect_ratio_policy: "not_larger" },
+    [x, null, null, ints(8, 9)],
+  ],
+];
