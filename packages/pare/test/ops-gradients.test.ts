@@ -16,7 +16,7 @@ const own = new Set([...operators.values()].filter((r) => r.domain === ""));
 /** Large images take one sample of the batch: the same windows slide over it. */
 function oneSample(t: Trial): Trial {
   const [x, ...rest] = t.inputs;
-  if (x?.type !== "float32" || x.dims.length < 3 || sizeOf(x.dims) < 50_000) return t;
+  if (x?.type !== "float32" || x.dims.length < 3 || sizeOf(x.dims) < 20_000) return t;
   const dims = [1, ...x.dims.slice(1)];
   return { ...t, inputs: [{ ...x, dims, bytes: x.bytes.slice(0, 4 * sizeOf(dims)) }, ...rest] };
 }

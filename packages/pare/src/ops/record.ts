@@ -5,11 +5,15 @@ import type { Attribute, Dim, ElementType, Node, Shape, Tensor, ValueType } from
 /** "Does not apply", with the reason: it becomes the error text and the cell of the generated support table. */
 export interface None {
   readonly none: string;
+  /** What it will be called once it exists. */
+  readonly kernel?: string;
 }
 export const none = (why: string): None => ({ none: why });
 /** Why no kernel runs an operator yet: the runtime decodes packed files; its executor, and with it this kernel, comes later. */
-export const awaits = (kernel: string): None =>
-  none(`the runtime decodes but does not execute yet; kernel "${kernel}" comes with its executor`);
+export const awaits = (kernel: string): None => ({
+  none: `the runtime decodes but does not execute yet; kernel "${kernel}" comes with its executor`,
+  kernel,
+});
 export const isNone = (facet: unknown): facet is None => typeof facet === "object" && facet !== null && "none" in facet;
 
 /** Reads a node's attributes with defaults; throws a PareError that names node, attribute, wanted and found kind. */

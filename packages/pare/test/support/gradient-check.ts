@@ -26,7 +26,7 @@ export interface Place {
   readonly inputs: readonly (Tensor | null)[];
 }
 /** Operators whose definition computes in float32 inside, whatever their inputs are. */
-const innerFloat32 = new Set(["LayerNormalization", "GroupNormalization", "RMSNormalization"]);
+export const innerFloat32 = new Set(["LayerNormalization", "GroupNormalization", "RMSNormalization"]);
 
 /** The newest that onnxruntime 1.30 has kernels for everywhere; the tests' newer versions changed only types. */
 const newestOpset = 24;
@@ -165,7 +165,7 @@ export async function checkGradient(engine: Engine, p: Place, seed = 1): Promise
     const out = await forward.session.run(feeds);
     return renamed(p).outputs.map((name) => out[name]!);
   };
-  const x = await pointAwayFromKinks(p, run, random);
+  const x = seed < 3 ? await pointAwayFromKinks(p, run, random) : ownPoint(p, random);
   if (forward.type === "float32") for (const values of x) values?.set(Float32Array.from(values));
   const y = await run(x);
   const coarse = forward.type === "float32" || y.some((v) => v?.type === "float32") || innerFloat32.has(p.node.op);
@@ -218,7 +218,7 @@ export async function checkGradient(engine: Engine, p: Place, seed = 1): Promise
     const g = name ? numbers(gradients[name]!) : new Array<number>(xi.length).fill(0);
     if (name && `${gradients[name]!.dims}` !== `${p.inputs[i]!.dims}`)
       throw new Error(`gradient of input ${i} is [${gradients[name]!.dims}], the input [${p.inputs[i]!.dims}]`);
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const v = Float64Array.from({ length: xi.length }, random);
       const shifted = (t: number) => phi(x.map((u, j) => (u && j === i ? u.map((w, k) => w + t * v[k]!) : u)));
       const slope = async (t: number) => ((await shifted(t)) - (await shifted(-t))) / (2 * t);
@@ -229,7 +229,9 @@ export async function checkGradient(engine: Engine, p: Place, seed = 1): Promise
         // Richardson: the h^2 term of the central difference drops out.
         const difference = (4 * (await slope(h / 2)) - (await slope(h))) / 3;
         const terms = Math.sqrt(g.reduce((s, u, k) => s + (u * v[k]!) ** 2, 0)) + Math.abs(difference);
-        best = Math.min(best, Math.abs(product - difference) / (terms + base * (coarse ? 1e-2 : 1e-5) + 1e-3));
+        const off = Math.abs(product - difference) / (terms + base * (coarse ? 1e-2 : 1e-5) + 1e-3);
+        // NaN: the step left the function's domain.
+        if (off < best) best = off;
       }
       if (!(best <= error)) error = best;
     }
@@ -274,11 +276,13 @@ async function pointAwayFromKinks(
   if (finite(await run(moved))) return moved;
   const given = at(0);
   if (finite(await run(given))) return given;
-  // The case feeds infinities: take a point of its own.
-  return p.inputs.map((t, i) =>
+  return ownPoint(p, random); // The case feeds infinities.
+}
+/** A point inside the domain of most functions. */
+const ownPoint = (p: Place, random: () => number): (Float64Array | null)[] =>
+  p.inputs.map((t, i) =>
     t && isVariable(p, i) ? Float64Array.from({ length: sizeOf(t.dims) }, () => 0.5 + 0.4 * random()) : null,
   );
-}
 
 /** The gradient as a model of its own: x, y and dy are fed, the gradients of all float inputs come out. */
 export function gradientGraph(

@@ -272,6 +272,8 @@ export const ownCases: readonly [string, number, Attributes, readonly Input[]][]
   ["ReduceProd", 13, { axes: [1] }, [floats([1.5, 0, 2, 0.5, 0, 0], [2, 3])]],
   ["ReduceL2", 18, { keepdims: 0 }, [[2, 3, 4], ints(1)]],
   ["ReduceLogSumExp", 13, { axes: [0, 2] }, [[2, 3, 4]]],
+  ["Trilu", 14, { upper: 0 }, [[3, 4], int64s([1], [])]],
+  ["Trilu", 14, {}, [[2, 3, 3]]],
   ["CumSum", 14, { exclusive: 1, reverse: 1 }, [[2, 3, 4], int64s([-2], [])]],
   ["Affine", 7, { alpha: f(1.5), beta: f(-0.5) }, [[2, 3]]],
   ["ScaledTanh", 7, { alpha: f(1.5), beta: f(0.7) }, [[2, 3]]],

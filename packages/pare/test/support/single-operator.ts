@@ -21,12 +21,10 @@ export interface Trial {
 
 /** Every conformance case whose model is one node with a record that `wanted` accepts, tensors only. */
 export function* trials(wanted: (record: Operator) => boolean): Generator<Trial> {
-  for (const suite of ["node", "pytorch"] as const)
-    for (const c of conformance(suite)) {
-      const trial = trialOf(c);
-      if (trial && wanted(trial.record)) yield trial;
-    }
+  all ??= (["node", "pytorch"] as const).flatMap((suite) => [...conformance(suite)].flatMap((c) => trialOf(c) ?? []));
+  for (const trial of all) if (wanted(trial.record)) yield trial;
 }
+let all: Trial[] | undefined;
 
 function trialOf(c: Case): Trial | null {
   let graph: Graph;
