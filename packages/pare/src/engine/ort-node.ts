@@ -31,7 +31,7 @@ export const ortNode: Engine = {
     }).catch((cause: unknown) => {
       throw new PareError(`onnxruntime refuses ${model}: ${wordsOf(cause)}`, "input", { cause });
     });
-    const session = wrapSession(inner, ort.Tensor, model);
+    const session = wrapSession(inner, ort.Tensor, model, true);
     if (!options.profile) return session;
     return {
       ...session,

@@ -4,8 +4,16 @@ import { PareError } from "../graph/error.js";
 import { fromOrt, toOrt } from "./arrays.js";
 import type { NDArray, Session } from "./engine.js";
 
-/** Wraps `inner`; `model` is the model's name for messages, `released` is called after release. */
-export function wrapSession(inner: InferenceSession, Tensor: TensorConstructor, model: string): Session {
+/**
+ * Wraps `inner`; `model` is the model's name for messages. `preallocates`: whether onnxruntime writes to outputs it is given;
+ * onnxruntime-web takes them and leaves them as they were.
+ */
+export function wrapSession(
+  inner: InferenceSession,
+  Tensor: TensorConstructor,
+  model: string,
+  preallocates: boolean,
+): Session {
   const known = new Set(inner.outputNames);
   return {
     async run(feeds, fetches = inner.outputNames, into = {}) {
@@ -15,17 +23,28 @@ export function wrapSession(inner: InferenceSession, Tensor: TensorConstructor, 
       for (const name of fetches) {
         if (!known.has(name))
           throw new PareError(`${model} has no output "${name}"; it has ${inner.outputNames.join(", ")}`, "usage");
-        wanted[name] = into[name] ? toOrt(Tensor, name, into[name]) : null;
+        wanted[name] = preallocates && into[name] ? toOrt(Tensor, name, into[name]) : null;
       }
       const results = await inner.run(tensors, wanted).catch((cause: unknown) => {
         throw new PareError(`${model}: ${complaint(inner, feeds) ?? wordsOf(cause)}`, "input", { cause });
       });
       const out: Record<string, NDArray> = {};
-      for (const name of fetches) out[name] = into[name] ?? fromOrt(results[name] as OrtTensor);
+      for (const name of fetches) {
+        const result = fromOrt(results[name] as OrtTensor);
+        if (into[name] && !preallocates) fill(name, into[name], result);
+        out[name] = into[name] ?? result;
+      }
       return out;
     },
     release: () => inner.release(),
   };
+}
+
+function fill(name: string, to: NDArray, from: NDArray): void {
+  if (to.type !== from.type || to.data.length !== from.data.length)
+    throw new PareError(`output "${name}" is ${from.type} [${from.dims}], the array for it ${to.type} [${to.dims}]`);
+  if (Array.isArray(to.data)) to.data.splice(0, to.data.length, ...(from.data as string[]));
+  else (to.data as Float32Array).set(from.data as Float32Array);
 }
 
 /** onnxruntime's own words without its source positions. */

@@ -32,7 +32,7 @@ export function ortWeb(module?: OrtWeb): Engine {
       }).catch((cause: unknown) => {
         throw new PareError(`onnxruntime-web refuses ${model}: ${wordsOf(cause)}`, "input", { cause });
       });
-      return wrapSession(inner, ort.Tensor, model);
+      return wrapSession(inner, ort.Tensor, model, false);
     },
   };
 }
