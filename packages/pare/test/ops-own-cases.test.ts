@@ -7,7 +7,7 @@ import { siteOf } from "../dist/ops/site.js";
 import { raiseOpset } from "../dist/passes/raise-opset.js";
 import { arrayOf, worstDifference } from "./support/compare.js";
 import { checkGradient } from "./support/gradient-check.js";
-import { type Own, ownCases, ownPlace } from "./support/own-cases.js";
+import { type Own, ownCases, ownPlace, ownTitle } from "./support/own-cases.js";
 import { typeOf } from "./support/single-operator.js";
 
 /** What onnxruntime makes of the node as it is: its own opset, everything fed. */
@@ -30,14 +30,16 @@ async function run(p: Own, raise: boolean) {
   return y0!;
 }
 
-for (const [type, opset, attributes, inputs] of ownCases) {
-  const p = ownPlace(type, opset, attributes, inputs);
-  const shown = Object.keys(attributes).length
-    ? ` ${JSON.stringify(attributes, (_, v) => (typeof v === "bigint" ? Number(v) : v))}`
-    : "";
-  test(`${type}-${opset}${shown} [${p.inputs.map((t) => t?.dims.join(",") ?? "").join("; ")}]`, async () => {
+for (const own of ownCases) {
+  const p = ownPlace(...own);
+  test(ownTitle(p), async () => {
     const y = await run(p, false);
-    const site = siteOf(p.record, { node: p.node, opset, x: p.inputs.map(typeOf), value: (i) => p.inputs[i] ?? null });
+    const site = siteOf(p.record, {
+      node: p.node,
+      opset: p.opset,
+      x: p.inputs.map(typeOf),
+      value: (i) => p.inputs[i] ?? null,
+    });
     assert.deepEqual(p.record.shape(site)[0], { type: y.type, shape: [...y.dims] });
     const difference = worstDifference(await run(p, true), y);
     assert.ok(difference < 1e-5, `raised, it is off by ${difference}`);

@@ -140,7 +140,9 @@ function foldReduction(s: Site<Reduction>, f: (values: readonly number[]) => num
       const digit = axes.includes(i) ? 0 : Math.floor(k / strides[i]!) % d;
       return at * keptDims[i]! + digit;
     }, 0);
-    groups.set(to, [...(groups.get(to) ?? []), v]);
+    const group = groups.get(to);
+    if (group) group.push(v);
+    else groups.set(to, [v]);
   });
   const dims = x.dims.flatMap((d, i) => (!axes.includes(i) ? [d] : s.a.keepdims ? [1] : []));
   const out = Array.from({ length: sizeOf(dims) }, (_, k) => f(groups.get(k) ?? []));

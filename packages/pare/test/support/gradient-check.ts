@@ -89,7 +89,7 @@ function renamed(p: Place): Node {
 /** Operators whose further inputs only steer: a ratio, scales. */
 const steered = new Set(["Dropout", "Resize", "Upsample"]);
 /** Whether input i is differentiated: floats are, except where they only steer. */
-const isVariable = (p: Place, i: number): boolean => {
+export const isVariable = (p: Place, i: number): boolean => {
   const t = p.inputs[i];
   return (t?.type === "float32" || t?.type === "float64") && !(i > 0 && steered.has(p.node.op));
 };

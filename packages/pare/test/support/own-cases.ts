@@ -300,3 +300,10 @@ export const ownPlace = (type: string, opset: number, attributes: Attributes, in
   return { node: it, record, opset, inputs: tensors };
 };
 export type Own = ReturnType<typeof ownPlace>;
+
+/** How a test of a case is called. */
+export function ownTitle(p: Own): string {
+  const entries = Object.entries(p.node.attributes).map(([k, a]) => `${k}=${"value" in a ? String(a.value) : a.kind}`);
+  const inputs = p.inputs.map((t) => (t ? `[${t.dims}]` : "-"));
+  return [`${p.node.op}-${p.opset}`, ...entries, ...inputs].join(" ");
+}
