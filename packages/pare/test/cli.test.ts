@@ -48,7 +48,7 @@ test("help shows every command, and every command's help shows examples", () => 
 test("usage errors exit 2, input errors exit 1, each with one line that names the culprit and nothing on stdout", () => {
   const cases: [number, RegExp, string[]][] = [
     [2, /unknown command/, ["shrink"]],
-    [2, /missing required argument/, ["eval"]],
+    [2, /missing required argument/, ["eval", "--data", "mnist"]],
     [2, /--data/, ["eval", "lenet.onnx"]],
     [2, /--limit.*"many"|many.*--limit/s, ["eval", "lenet.onnx", "--data", "mnist", "--limit", "many"]],
     [2, /nonsense/, ["compress", "lenet.onnx", "--data", "mnist", "-o", "out", "--recipe", "nonsense"]],
