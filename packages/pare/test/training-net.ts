@@ -99,7 +99,7 @@ export class TrainingNet {
   maxPool(x: string, k = 2, s = k, p = 0): string {
     const [n, c, h, w] = this.dims(x) as [number, number, number, number];
     const side = (length: number) => Math.floor((length + 2 * p - k) / s) + 1;
-    const attributes = { kernel_shape: [k, k], strides: [s, s], pads: [p, p, p, p] };
+    const attributes = { kernel_shape: [k, k], strides: [s, s], pads: [p, p, p, p], dilations: [1, 1], ceil_mode: 0 };
     const y = this.#op("MaxPool", [x], [n, c, side(h), side(w)], attributes);
     this.#back.push(() =>
       this.#add(x, this.#pare("MaxPoolGrad", [this.#gradients.get(y)!, x, y], this.dims(x), attributes)),

@@ -6,6 +6,7 @@ import { convInputGrad } from "./blocked/conv-input-grad.js";
 import { convWeightGrad } from "./blocked/conv-weight-grad.js";
 import { elementwise, elementwiseOps, relu, reluGrad } from "./blocked/elementwise.js";
 import { Layout } from "./blocked/layout.js";
+import { gather, pad, slice } from "./blocked/move.js";
 import { expand, globalAveragePool, maxPoolGrad, pool } from "./blocked/pool.js";
 import { reduceSum } from "./blocked/reduce.js";
 
@@ -21,6 +22,9 @@ const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["GlobalAveragePool", globalAveragePool],
   ["ReduceSum", reduceSum],
   ["Expand", expand],
+  ["Slice", slice],
+  ["Pad", pad],
+  ["Gather", gather],
   ["pare.ConvInputGrad", convInputGrad],
   ["pare.ConvWeightGrad", convWeightGrad],
   ["pare.BatchNormTraining", batchNormTraining],
