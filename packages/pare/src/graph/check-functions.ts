@@ -13,19 +13,19 @@ const calledBy = (n: Node): string => idOf(n.domain, n.op, ((n.extra ?? {}) as {
 
 export function checkFunctions(graph: Graph, problems: Problems): void {
   const functions = new Map<string, FunctionDefinition>();
+  const domains = new Set(graph.functions.map((f) => f.domain));
   for (const f of graph.functions) {
     const id = idOf(f.domain, f.name, f.overload);
     if (functions.has(id)) problems.add(`two functions are named ${plain(id)}`);
     functions.set(id, f);
-    checkFunction(f, graph, problems);
+    checkFunction(f, domains, problems);
   }
   checkCalls(graph, functions, problems);
 }
 
-function checkFunction(f: FunctionDefinition, graph: Graph, problems: Problems): void {
+function checkFunction(f: FunctionDefinition, domains: ReadonlySet<string>, problems: Problems): void {
   const where = `function ${plain(`${f.domain}:${f.name}`)}`;
   checkOpsets(f.opsets, where, problems);
-  const domains = new Set(graph.functions.map((other) => other.domain));
   const { attributeProto } = (f.extra ?? {}) as { attributeProto?: { name: string }[] };
   const scope = checkNodes(
     f.nodes,

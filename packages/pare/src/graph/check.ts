@@ -39,8 +39,7 @@ export class Problems {
  */
 export function check(graph: Graph): void {
   const problems = new Problems();
-  if (!Number.isInteger(graph.irVersion) || graph.irVersion < 1)
-    problems.add(`IR version ${graph.irVersion} does not exist; it is at least 1`);
+  if (!isVersion(graph.irVersion)) problems.add(`IR version ${graph.irVersion} does not exist; it is at least 1`);
   checkOpsets(graph.opsets, "the model", problems);
   const functionDomains = new Set(graph.functions.map((f) => f.domain));
   const imported = (domain: string) => graph.opsets.has(domain) || functionDomains.has(domain);
@@ -49,9 +48,11 @@ export function check(graph: Graph): void {
   problems.throwIfAny();
 }
 
+const isVersion = (version: number): boolean => Number.isInteger(version) && version >= 1 && version < 2 ** 31;
+
 export function checkOpsets(opsets: ReadonlyMap<string, number>, where: string, problems: Problems): void {
   for (const [domain, version] of opsets)
-    if (!Number.isInteger(version) || version < 1)
+    if (!isVersion(version))
       problems.add(`${where} imports version ${version} of domain ${quote(domain)}; versions are integers from 1`);
 }
 

@@ -52,7 +52,11 @@ export async function loadExternals(tensors: readonly External[], folder: string
 
 function groups(tensors: readonly External[]): Map<string, External[]> {
   const byLocation = new Map<string, External[]>();
-  for (const t of tensors) byLocation.set(t.location, [...(byLocation.get(t.location) ?? []), t]);
+  for (const t of tensors) {
+    const list = byLocation.get(t.location);
+    if (list) list.push(t);
+    else byLocation.set(t.location, [t]);
+  }
   return byLocation;
 }
 

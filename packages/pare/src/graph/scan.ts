@@ -6,7 +6,7 @@ import { PareError } from "./error.js";
 /** Control flow nests three messages a level: 32 levels of bodies. */
 const maxDepth = 100;
 /** What the objects of a file may take on the heap, weights aside (they stay bytes). */
-const maxObjectBytes = 2 ** 31;
+const maxObjectBytes = 2 ** 30;
 /** Estimates, measured: a message with its empty lists and what the Graph makes of it; an entry of a list or an unknown field. */
 const messageBytes = 700;
 const entryBytes = 48;
@@ -60,7 +60,7 @@ export function scan(desc: DescMessage, bytes: Uint8Array): void {
     throw new PareError(`not a readable ONNX model: byte ${where}${inside}: ${what}`);
   };
   const spend = (amount: number) => {
-    if ((cost += amount) > maxObjectBytes) fail("the file holds more small parts than 2 GiB of memory could");
+    if ((cost += amount) > maxObjectBytes) fail("the file holds more small parts than 1 GiB of memory could");
   };
   /** A varint as a number; exact below 2^53, which is all that tags and lengths may be. */
   const varint = (end: number): number => {
