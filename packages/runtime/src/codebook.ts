@@ -1,67 +1,95 @@
-/** Tensors of few distinct values: the values, then each element's place among them. */
+/** Tensors of few distinct values: the values in ascending order, then each element's place among them. */
 import type { BitCoder } from "./bit-coder.js";
-import { fromIndices, toWords } from "./elements.js";
+import { fromIndices } from "./elements.js";
 import type { Fields } from "./fields.js";
+import type { Geometry } from "./geometry.js";
+import { fromHalf, toHalf } from "./half.js";
 import { elementBits, elements, type Tensor } from "./model.js";
-import { plane } from "./plane.js";
+import { type Earlier, plane } from "./plane.js";
 
 export const maxEntries = 256;
 
-/** Codes `t`; a reader fills in its bytes. */
-export function codebook(io: BitCoder, f: Fields, t: Tensor, what: string): void {
-  const bits = elementBits(t.type);
-  if (bits === 0 || bits > 64 || 64 % bits !== 0) throw f.error(`${what} cannot have a codebook`);
-  const wide = bits === 64;
-  const found = io.reading ? null : entriesOf(t);
-  const count = f.uint("codebook.size", found?.count ?? 0);
-  if (count < 1 || count > maxEntries) throw f.error(`${what}: a codebook of ${count} values`);
-  const entries = io.reading ? new Uint32Array(count * (wide ? 2 : 1)) : found!.entries;
-  for (let i = 0; i < entries.length; i++) {
-    let word = 0;
-    const size = Math.min(4, Math.ceil(bits / 8));
-    for (let k = size - 1; k >= 0; k--)
-      word = word * 256 + f.choice(`codebook.byte${k}`, 8, (entries[i]! >>> (8 * k)) & 255);
-    if (io.reading) entries[i] = word;
-  }
-  const zero = f.uint("codebook.zero", found ? found.zero : 0);
-  if (zero > count) throw f.error(`${what}: zero is entry ${zero} of ${count}`);
-  const n = elements(t.dims);
-  io.spend(n, what);
-  const indices = found?.indices ?? new Uint8Array(n);
-  plane(io, indices, t.dims, count, zero - 1);
-  if (io.reading) t.bytes = fromIndices(t, indices, entries);
+/** How the values of a codebook are written: their bit patterns; as float16; as integers times a scale; as integers. */
+export const bookForms = ["patterns", "half", "grid", "integers"] as const;
+
+export interface Codebook {
+  /** Bit patterns in ascending order of value: one word per entry, two (low, high) for 64-bit types. */
+  readonly words: Uint32Array;
+  readonly form: (typeof bookForms)[number];
+  /** For "grid" and "integers": strictly ascending integers. */
+  readonly integers: readonly number[];
+  /** For "grid": float32(scale * integer) is the value. */
+  readonly scale: number;
+  /** The entry of pruned elements, or the most frequent one. */
+  readonly centre: number;
+}
+export interface CodebookPlan extends Codebook {
+  readonly coding: "codebook";
+  readonly indices: Uint8Array;
+  readonly geometry: Geometry;
 }
 
-interface Entries {
-  count: number;
-  entries: Uint32Array;
-  indices: Uint8Array;
-  /** 1 + the entry of all-zero bits, or 0. */
-  zero: number;
+/** Codes `t`; a reader fills in its bytes. */
+export function codebook(
+  io: BitCoder,
+  f: Fields,
+  earlier: Earlier,
+  t: Tensor,
+  plan: CodebookPlan | null,
+  what: string,
+): void {
+  const bits = elementBits(t.type);
+  if (bits === 0 || bits > 64 || 64 % bits !== 0) throw f.error(`${what} cannot have a codebook`);
+  const book = entries(f, bits, plan, what);
+  const count = book.words.length / (bits === 64 ? 2 : 1);
+  const centre = f.uint("codebook.centre", plan?.centre ?? 0);
+  if (centre >= count) throw f.error(`${what}: entry ${centre} of ${count}`);
+  const n = elements(t.dims);
+  io.spend(n, what);
+  const indices = plan?.indices ?? new Uint8Array(n);
+  plane(io, f, earlier, indices, t.dims, count, centre, plan?.geometry ?? null);
+  if (io.reading) t.bytes = fromIndices(t.type, indices, book.words);
 }
-/** The distinct values of a tensor in ascending order of their bit patterns; null where there are more than `maxEntries`. */
-export function entriesOf(t: Tensor): Entries | null {
-  const found = toWords(t);
-  if (!found) return null;
-  const { words, wide } = found;
-  const n = wide ? words.length / 2 : words.length;
-  const seen = new Map<number | bigint, number>();
-  const keyAt = wide
-    ? (i: number) => (BigInt(words[2 * i + 1]!) << 32n) | BigInt(words[2 * i]!)
-    : (i: number) => words[i]!;
-  for (let i = 0; i < n; i++) {
-    const key = keyAt(i);
-    if (seen.has(key)) continue;
-    if (seen.size === maxEntries) return null;
-    seen.set(key, 0);
+
+const word = new Uint32Array(1);
+const float = new Float32Array(word.buffer);
+const floatBits = (x: number): number => {
+  float[0] = x;
+  return word[0]!;
+};
+export const floatOfBits = (bits: number): number => {
+  word[0] = bits;
+  return float[0]!;
+};
+
+function entries(f: Fields, bits: number, plan: Codebook | null, what: string): { words: Uint32Array } {
+  const perEntry = bits === 64 ? 2 : 1;
+  const count = 1 + f.uint("codebook.size", plan ? plan.words.length / perEntry - 1 : 0);
+  if (count > maxEntries) throw f.error(`${what}: a codebook of ${count} values`);
+  const form = bookForms[f.choice("codebook.form", 2, plan ? bookForms.indexOf(plan.form) : 0, bits)]!;
+  const words = plan?.words ?? new Uint32Array(count * perEntry);
+  const set = (i: number, w: number) => {
+    if (!plan) words[i] = w;
+  };
+  if ((form === "half" || form === "grid") && bits !== 32) throw f.error(`${what}: a codebook of form ${form}`);
+  if (form === "patterns") {
+    for (let i = 0; i < words.length; i++) set(i, f.word32("codebook.word", Math.min(32, bits), words[i]!));
+  } else if (form === "half") {
+    for (let i = 0; i < count; i++) {
+      const half = f.word32("codebook.half", 16, plan ? toHalf(floatOfBits(words[i]!))! : 0);
+      set(i, floatBits(fromHalf(half)));
+    }
+  } else {
+    const scale = form === "grid" ? f.float("codebook.scale", plan?.scale ?? 0) : 1;
+    let k = f.int("codebook.first", plan?.integers[0] ?? 0);
+    for (let i = 0; i < count; i++) {
+      if (i > 0) k += 1 + f.uint("codebook.step", plan ? plan.integers[i]! - plan.integers[i - 1]! - 1 : 0);
+      if (form === "grid") set(i, floatBits(Math.fround(scale * k)));
+      else if (bits === 64) {
+        set(2 * i, k >>> 0);
+        set(2 * i + 1, Math.floor(k / 2 ** 32) >>> 0);
+      } else set(i, bits === 32 ? k >>> 0 : k & ((1 << bits) - 1));
+    }
   }
-  if (seen.size === 0) return null;
-  const keys = [...seen.keys()].sort((a, b) => Number(a) - Number(b));
-  for (const [i, k] of keys.entries()) seen.set(k, i);
-  const indices = new Uint8Array(n);
-  for (let i = 0; i < n; i++) indices[i] = seen.get(keyAt(i))!;
-  const entries = wide
-    ? Uint32Array.from(keys.flatMap((k) => [Number(BigInt(k) & 0xffffffffn), Number(BigInt(k) >> 32n)]))
-    : Uint32Array.from(keys as number[]);
-  return { count: keys.length, entries, indices, zero: 1 + keys.findIndex((k) => Number(k) === 0) };
+  return { words };
 }

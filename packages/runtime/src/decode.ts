@@ -6,6 +6,7 @@ import { Fields } from "./fields.js";
 import { checkedFrom, freeUnits, magic, unitsPerByte, version } from "./format.js";
 import type { Model } from "./model.js";
 import { nameModel } from "./naming.js";
+import { Earlier } from "./plane.js";
 import { tensorContents } from "./tensors.js";
 import { Topology } from "./topology.js";
 
@@ -44,7 +45,8 @@ export function decode(bytes: Uint8Array, options: DecodeOptions = {}): Model {
     const f = new Fields(io);
     const topology = new Topology(f);
     const numbered = topology.model();
-    for (const t of topology.tensors) tensorContents(io, f, t, null);
+    const earlier = new Earlier();
+    for (const t of topology.tensors) tensorContents(io, f, earlier, t, null);
     io.finish();
     return nameModel(numbered);
   } catch (cause) {

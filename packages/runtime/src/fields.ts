@@ -8,11 +8,13 @@ const maxBits = 53;
 const end = 0;
 const beyond = 1;
 
+const options = { contextWeight: 0.45, bits: 16, rate: 0.02, rateEnd: 0.02, decay: 0 };
+
 export class Fields {
   readonly #ids = new Map<string, number>();
   readonly #last = new Map<number, number>();
-  readonly #mixer = new Mixer(4, 16);
-  readonly #text = new Mixer(5, 16);
+  readonly #mixer = new Mixer({ contexts: 4, ...options });
+  readonly #text = new Mixer({ contexts: 5, ...options });
   readonly #words = new Map<string, { list: string[]; index: Map<string, number> }>();
   /** Where the reader is, for errors. */
   #field = "";
@@ -81,6 +83,13 @@ export class Fields {
   int(field: string, value: number, by = 0): number {
     const zigzag = this.uint(field, value < 0 ? -value * 2 - 1 : value * 2, by);
     return zigzag % 2 ? -(zigzag + 1) / 2 : zigzag / 2;
+  }
+  /** A bit pattern of up to 32 bits: its upper byte under a model, the rest as it is. */
+  word32(field: string, bits: number, value: number): number {
+    const head = Math.min(8, bits);
+    let x = this.choice(field, head, (value >>> (bits - head)) & 255);
+    for (let i = bits - head - 1; i >= 0; i--) x = x * 2 + this.io.bit(32768, (value >>> i) & 1);
+    return x;
   }
   /** Raw bytes of any length among the coded decisions. */
   bytes(field: string, value: Uint8Array): Uint8Array {

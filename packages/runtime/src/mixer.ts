@@ -1,68 +1,90 @@
-/** Context mixing: several adaptive predictions of one decision, combined by an online logistic regression (as in PAQ and lpaq). */
+/** Context mixing: several predictions of one decision, combined by a logistic regression that learns as it codes (as in PAQ and lpaq). */
 import type { BitCoder } from "./bit-coder.js";
-import { probability16, squash, stretch } from "./logistic.js";
+import { squash, stretch } from "./logistic.js";
 
-/** Confidence classes of a slot by the number of decisions it has seen: 0, 1, 2, 3-4, 5-8, 9-16, 17-32, more. */
+/** Confidence classes of a slot by the decisions it has seen: 0, 1, 2, 3-4, 5-8, 9-16, 17-32, more. Each has a weight of its own. */
 const classes = 8;
 const classOf = Uint8Array.from({ length: 256 }, (_, n) => (n < 3 ? n : Math.min(classes - 1, 33 - Math.clz32(n - 1))));
 const rateOf = Float64Array.from({ length: 256 }, (_, n) => 1 / (n + 1.5));
+const memory = 250;
+const bias = 0.3;
 
-/** Predicts a decision from `inputs` contexts, hashed into one table of 2^`bits` slots. */
+export interface MixerOptions {
+  /** Contexts: each names a slot that remembers how often the decision was 1. */
+  readonly contexts: number;
+  /** Initial weight of a context's logit. */
+  readonly contextWeight: number;
+  /** Table of 2^bits slots. */
+  readonly bits: number;
+  /** Predictions that the caller makes, as logits: their initial weights. */
+  readonly direct?: readonly number[];
+  /** Learning rate: `rate / (1 + t * decay)`, at least `rateEnd`. */
+  readonly rate: number;
+  readonly rateEnd: number;
+  readonly decay: number;
+}
+
 export class Mixer {
+  /** Hashes of the contexts of the coming decision. */
+  readonly contexts: Int32Array;
+  /** The caller's predictions of the coming decision. */
+  readonly direct: Float64Array;
+  /** What was learned: `classes` weights per context, one per direct prediction, one for the bias. */
+  readonly weights: Float64Array;
   readonly #p: Uint16Array;
   readonly #n: Uint8Array;
   readonly #mask: number;
-  readonly #weights: Float64Array;
-  readonly #at: Int32Array;
+  readonly #slot: Int32Array;
   readonly #x: Float64Array;
   readonly #w: Int32Array;
-  /** Hashes of the contexts of the coming decisions; set before `bit`. */
-  readonly contexts: Int32Array;
+  #seen = 0;
 
-  constructor(
-    private readonly inputs: number,
-    bits: number,
-    /** Number of weight sets. */
-    sets = 1,
-    /** A slot forgets faster the lower this is: decisions it averages over, at most 255. */
-    private readonly memory = 250,
-    private readonly learningRate = 0.02,
-  ) {
-    this.#p = new Uint16Array(1 << bits).fill(32768);
-    this.#n = new Uint8Array(1 << bits);
-    this.#mask = (1 << bits) - 1;
-    this.#weights = new Float64Array(sets * inputs * classes).fill(1 / Math.sqrt(inputs));
-    for (let i = 0; i < this.#weights.length; i += classes) this.#weights[i] = 0;
-    this.#at = new Int32Array(inputs);
-    this.#x = new Float64Array(inputs);
-    this.#w = new Int32Array(inputs);
-    this.contexts = new Int32Array(inputs);
+  constructor(private readonly o: MixerOptions) {
+    const direct = o.direct ?? [];
+    this.contexts = new Int32Array(o.contexts);
+    this.direct = new Float64Array(direct.length);
+    this.#p = new Uint16Array(1 << o.bits).fill(32768);
+    this.#n = new Uint8Array(1 << o.bits);
+    this.#mask = (1 << o.bits) - 1;
+    this.weights = new Float64Array(o.contexts * classes + direct.length + 1);
+    for (let i = 0; i < o.contexts * classes; i++) this.weights[i] = i % classes ? o.contextWeight : 0;
+    this.weights.set(direct, o.contexts * classes);
+    this.#slot = new Int32Array(o.contexts);
+    this.#x = new Float64Array(o.contexts);
+    this.#w = new Int32Array(o.contexts);
   }
 
-  /** Codes one decision. `node` tells decisions of one symbol apart; `set` picks the weights. */
-  bit(io: BitCoder, node: number, bit: number, set = 0): number {
-    const { inputs } = this;
-    let sum = 0;
-    for (let i = 0; i < inputs; i++) {
-      const at = hash(this.contexts[i]!, node + i * 0x10001) & this.#mask;
-      const w = (set * inputs + i) * classes + classOf[this.#n[at]!]!;
-      const x = stretch[this.#p[at]! >>> 4]!;
-      this.#at[i] = at;
+  /** Codes one decision. `node` tells the decisions of one symbol apart. */
+  bit(io: BitCoder, node: number, bit: number): number {
+    const { weights, direct } = this;
+    const n = this.contexts.length;
+    const m = direct.length;
+    const first = n * classes;
+    let sum = bias * weights[first + m]!;
+    for (let i = 0; i < n; i++) {
+      const slot = hash(this.contexts[i]!, node + i * 0x10001) & this.#mask;
+      const w = i * classes + classOf[this.#n[slot]!]!;
+      const x = stretch[this.#p[slot]! >>> 4]!;
+      this.#slot[i] = slot;
       this.#w[i] = w;
       this.#x[i] = x;
-      sum += this.#weights[w]! * x;
+      sum += weights[w]! * x;
     }
+    for (let i = 0; i < m; i++) sum += weights[first + i]! * direct[i]!;
     const p = squash(sum);
-    const b = io.bit(probability16(p), bit);
-    const step = (b - p) * this.learningRate;
-    for (let i = 0; i < inputs; i++) {
-      this.#weights[this.#w[i]!]! += step * this.#x[i]!;
-      const at = this.#at[i]!;
-      const n = this.#n[at]!;
-      const q = this.#p[at]!;
-      this.#p[at] = Math.round(q + (b * 65535 - q) * rateOf[n]!);
-      if (n < this.memory) this.#n[at] = n + 1;
+    const b = io.bit(Math.max(1, Math.min(65535, Math.round(p * 65536))), bit);
+    const rate = Math.max(this.o.rateEnd, this.o.rate / (1 + this.o.decay * this.#seen++));
+    const step = (b - p) * rate;
+    for (let i = 0; i < n; i++) {
+      weights[this.#w[i]!]! += step * this.#x[i]!;
+      const slot = this.#slot[i]!;
+      const seen = this.#n[slot]!;
+      const q = this.#p[slot]!;
+      this.#p[slot] = Math.round(q + (b * 65535 - q) * rateOf[seen]!);
+      if (seen < memory) this.#n[slot] = seen + 1;
     }
+    for (let i = 0; i < m; i++) weights[first + i]! += step * direct[i]!;
+    weights[first + m]! += step * bias;
     return b;
   }
 }

@@ -1,17 +1,17 @@
 /** A tensor's contents, in both directions: the coding, then what it says. */
 import type { BitCoder } from "./bit-coder.js";
-import { codebook } from "./codebook.js";
+import { type CodebookPlan, codebook } from "./codebook.js";
 import type { Fields } from "./fields.js";
+import { floats } from "./floats.js";
 import { type Coding, codingBits, codings } from "./format.js";
 import { byteLength, elementBits, type Tensor } from "./model.js";
+import type { Earlier } from "./plane.js";
 
 /** What the writer decided; a reader finds it in the file. */
-export interface Plan {
-  readonly coding: Coding;
-}
+export type Plan = CodebookPlan | { readonly coding: Exclude<Coding, "codebook"> };
 
 /** Codes the contents of `t`, whose type and dims are known; a reader fills in `t.bytes`. */
-export function tensorContents(io: BitCoder, f: Fields, t: Tensor, plan: Plan | null): void {
+export function tensorContents(io: BitCoder, f: Fields, earlier: Earlier, t: Tensor, plan: Plan | null): void {
   const what = `tensor ${t.type} [${t.dims}]`;
   const size = byteLength(t.type, t.dims);
   if (!Number.isSafeInteger(size)) throw f.error(`${what} is beyond any file`);
@@ -36,7 +36,10 @@ export function tensorContents(io: BitCoder, f: Fields, t: Tensor, plan: Plan | 
       return;
     }
     case "codebook":
-      codebook(io, f, t, what);
+      codebook(io, f, earlier, t, plan?.coding === "codebook" ? plan : null, what);
+      return;
+    case "floats":
+      floats(io, f, t, what);
       return;
     case "strings": {
       const n = f.count("strings.count", t.strings?.length ?? 0, 0, 4);

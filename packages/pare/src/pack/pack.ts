@@ -1,9 +1,9 @@
 /** Graph <-> .pare bytes, exact inverses. The layout is the runtime's format.ts. */
-import type { Tensor } from "@pare/runtime/writer";
 import {
   checkedFrom,
   crc32,
   decode,
+  Earlier,
   Fields,
   FormatError,
   magic,
@@ -31,7 +31,8 @@ export function pack(graph: Graph, options: PackOptions = {}): Uint8Array {
   const topology = new Topology(f);
   try {
     topology.model(numberModel(graph, options.keepNames ?? false));
-    for (const t of topology.tensors) tensorContents(io, f, t, planOf(t as Tensor, options));
+    const earlier = new Earlier();
+    for (const t of topology.tensors) tensorContents(io, f, earlier, t, planOf(t, options, earlier));
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     throw new PareError(`this model cannot be packed: ${error.message}`, "input", { cause: error });
