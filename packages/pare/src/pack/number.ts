@@ -16,15 +16,17 @@ import type { Attribute, FunctionDefinition, Graph, Node, Subgraph, Tensor, Valu
 const remarks = ["docString", "metadataProps", "producerName", "producerVersion"];
 
 /** The numbered form of a model. Names inside are dropped unless `keepNames`, or unless the graph needs them. */
-export function numberModel(graph: Graph, keepNames: boolean): NumberedModel {
+export function numberModel(graph: Graph, keepNames: boolean, names: TensorNames = new Map()): NumberedModel {
   try {
-    return new Numbering(keepNames).model(graph);
+    return new Numbering(keepNames, names).model(graph);
   } catch (error) {
     if (error !== dangling) throw error;
     // A name that nobody defines means something only by its text.
-    return new Numbering(true).model(graph);
+    return new Numbering(true, names).model(graph);
   }
 }
+/** What each tensor of the numbered form is called in the graph: the initialiser's name, or node and attribute. */
+export type TensorNames = Map<CodedTensor, string>;
 const dangling = new Error("a name that nobody defines");
 
 /** Definitions seen from inside a body: name -> place in the list of all seen. */
@@ -34,7 +36,10 @@ interface Scope {
 }
 
 class Numbering {
-  constructor(private readonly keepNames: boolean) {}
+  constructor(
+    private readonly keepNames: boolean,
+    private readonly names: TensorNames,
+  ) {}
 
   model(graph: Graph): NumberedModel {
     return {
@@ -57,7 +62,7 @@ class Numbering {
       ...(fn.extra === undefined ? {} : { extra: fn.extra }),
     };
     return {
-      body: new Numbering(true).#body(body, { places: new Map(), count: 0 }, true),
+      body: new Numbering(true, this.names).#body(body, { places: new Map(), count: 0 }, true),
       domain: fn.domain,
       overload: fn.overload,
       attributes: fn.attributes,
@@ -87,7 +92,7 @@ class Numbering {
       } else taken.add(name);
       define(name);
       return tensor
-        ? { ref: fresh, name: nameOf(name), tensor: this.#tensor(tensor) }
+        ? { ref: fresh, name: nameOf(name), tensor: this.#tensor(tensor, name) }
         : { ref: later, name: nameOf(name) };
     };
     const written = (name: string): Defined => {
@@ -105,7 +110,7 @@ class Numbering {
       const at = {
         ref: fresh,
         name: border ? v.name : nameOf(v.name),
-        ...(tensor ? { tensor: this.#tensor(tensor) } : {}),
+        ...(tensor ? { tensor: this.#tensor(tensor, v.name) } : {}),
       };
       return { at, type: typeOf(v), ...this.#extra(v) };
     });
@@ -143,13 +148,15 @@ class Numbering {
       op: n.op,
       domain: n.domain,
       name: nameOf(n.name),
-      attributes: Object.entries(n.attributes).map(([name, a]) => [name, this.#attribute(a, scope)] as const),
+      attributes: Object.entries(n.attributes).map(
+        ([name, a]) => [name, this.#attribute(a, scope, `${n.name || n.op}.${name}`)] as const,
+      ),
       inputs: n.inputs.map(read),
       outputs: n.outputs.map(written),
       ...this.#extra(n),
     };
   }
-  #attribute(a: Attribute, scope: Scope): Coded<NumberedBody> {
+  #attribute(a: Attribute, scope: Scope, name: string): Coded<NumberedBody> {
     const extra = this.#extra(a as { extra?: unknown });
     switch (a.kind) {
       case "graph":
@@ -157,14 +164,16 @@ class Numbering {
       case "graphs":
         return { kind: a.kind, value: a.value.map((g) => this.#body(g, scope, false)), ...extra };
       case "tensor":
-        return { kind: a.kind, value: this.#tensor(a.value), ...extra };
+        return { kind: a.kind, value: this.#tensor(a.value, name), ...extra };
       default:
         return { ...a, extra: undefined, ...extra } as Coded<NumberedBody>;
     }
   }
-  #tensor(t: Tensor): CodedTensor {
+  #tensor(t: Tensor, name: string): CodedTensor {
     const { extra: _, ...rest } = t;
-    return { ...rest, ...this.#extra(t) };
+    const coded = { ...rest, ...this.#extra(t) };
+    this.names.set(coded, name);
+    return coded;
   }
   /** What is left of an `extra` without remarks. */
   #extra(x: { readonly extra?: unknown }): { extra?: object } {

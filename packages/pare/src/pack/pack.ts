@@ -7,13 +7,15 @@ import {
   Fields,
   FormatError,
   magic,
+  type Plan,
+  type Tensor,
   Topology,
   tensorContents,
   version,
 } from "@pare/runtime/writer";
 import { PareError } from "../graph/error.js";
 import type { Graph } from "../graph/graph.js";
-import { numberModel } from "./number.js";
+import { numberModel, type TensorNames } from "./number.js";
 import { planOf } from "./plan.js";
 import { RangeEncoder } from "./range-encoder.js";
 
@@ -25,18 +27,44 @@ export interface PackOptions {
 }
 
 /** A model as a .pare file. Tensors keep every bit; graph inputs and outputs keep names, types and shapes. */
-export function pack(graph: Graph, options: PackOptions = {}): Uint8Array {
+export const pack = (graph: Graph, options: PackOptions = {}): Uint8Array => packWithSizes(graph, options).bytes;
+
+/** What one tensor takes in the file. */
+export interface TensorShare {
+  readonly name: string;
+  readonly tensor: Tensor;
+  readonly plan: Plan;
+  readonly bits: number;
+}
+/** The file, and what each part of it takes: the topology with the file's head, then every tensor in the file's order. */
+export function packWithSizes(
+  graph: Graph,
+  options: PackOptions = {},
+): { bytes: Uint8Array; topologyBits: number; tensors: readonly TensorShare[] } {
   const io = new RangeEncoder();
   const f = new Fields(io);
   const topology = new Topology(f);
+  const names: TensorNames = new Map();
+  const tensors: TensorShare[] = [];
+  let topologyBits = 0;
   try {
-    topology.model(numberModel(graph, options.keepNames ?? false));
+    topology.model(numberModel(graph, options.keepNames ?? false, names));
+    topologyBits = io.position + 8 * checkedFrom;
     const earlier = new Earlier();
-    for (const t of topology.tensors) tensorContents(io, f, earlier, t, planOf(t, options, earlier));
+    for (const t of topology.tensors) {
+      const plan = planOf(t, options, earlier);
+      const before = io.position;
+      tensorContents(io, f, earlier, t, plan);
+      tensors.push({ name: names.get(t) ?? "", tensor: t, plan, bits: io.position - before });
+    }
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     throw new PareError(`this model cannot be packed: ${error.message}`, "input", { cause: error });
   }
+  return { bytes: assemble(io), topologyBits, tensors };
+}
+
+function assemble(io: RangeEncoder): Uint8Array {
   const { coded, plain } = io.finish();
   const length: number[] = [];
   let n = coded.length;

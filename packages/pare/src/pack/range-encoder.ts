@@ -44,6 +44,11 @@ export class RangeEncoder implements BitCoder {
   }
   spend(): void {}
 
+  /** Bits written so far, both sections. */
+  get position(): number {
+    const plain = this.#plain.reduce((sum, p) => sum + p.length, 0);
+    return 8 * (this.#length + plain) + 32 - Math.log2(this.#range);
+  }
   /** The coded section, as short as decodes right (a reader sees zeros beyond it), and the parts of the plain section. */
   finish(): { coded: Uint8Array; plain: readonly Uint8Array[] } {
     // Of all numbers in [low, low + range) the one with the most zeros at its end.
