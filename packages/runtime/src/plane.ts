@@ -64,7 +64,7 @@ export function plane(
   earlier.add(survivors);
 }
 /** 2^(-i / 4). */
-const quarters = [1, 0.8408964152537145, 0.7071067811865476, 0.5946035575013605];
+const quarters = [1, 0.8408964152537145, Math.SQRT1_2, 0.5946035575013605];
 /** -4 log2 of the share of survivors, at most 63. */
 function densityOf(indices: Uint8Array, centre: number): number {
   let n = 0;

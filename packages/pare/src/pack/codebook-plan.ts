@@ -44,8 +44,8 @@ export function codebookPlan(t: Tensor): CodebookPlan | null {
     tally.set(key, (seen ?? 0) + 1);
   }
   if (tally.size === 0) return null;
-  const valueOf = valueOfPattern(t.type);
-  const keys = [...tally.keys()].sort((a, b) => compare(valueOf(a), valueOf(b)) || compare(a, b));
+  const numeric = valueOfPattern(t.type);
+  const keys = [...tally.keys()].sort((a, b) => compare(numeric(a), numeric(b)) || compare(a, b));
   const place = new Map(keys.map((k, i) => [k, i]));
   const indices = new Uint8Array(n);
   for (let i = 0; i < n; i++) indices[i] = place.get(keyAt(i))!;
