@@ -56,6 +56,40 @@ test("the trained bytes are the same for 1, 2 and 3 workers, and for two runs", 
   assert.notDeepEqual(other, runs[0], "the seed matters");
 });
 
+test("with the whole batch in one run the threads are onnxruntime's own, and the bytes the same", async () => {
+  for (const base of [
+    recipe,
+    { ...recipe, clipNorm: 0.1, masks: new Map([["fc1.weight", new Uint8Array(96 * 16).map((_, i) => i % 2)]]) },
+  ]) {
+    const runs = [];
+    for (const workers of [1, 2, 3])
+      runs.push(
+        toBytes((await train(smallNet(), { ...base, batchSize: 50, microBatch: 50, epochs: 3, workers })).graph),
+      );
+    for (const run of runs.slice(1)) assert.deepEqual(run, runs[0]);
+  }
+});
+
+test("an update inside the gradient run is the same as one outside", async () => {
+  // A mask of ones changes nothing but keeps the codebook path; a codebook of all values keeps the update outside.
+  const graph = smallNet();
+  const values = weights(graph, "fc2.bias");
+  const codebooks = new Map([["fc2.bias", { indices: Uint32Array.from(values, (_, i) => i), centroids: values }]]);
+  const base: TrainOptions = {
+    ...recipe,
+    batchSize: 50,
+    microBatch: 50,
+    optimizer: { kind: "adam" },
+    learningRate: 0.01,
+  };
+  const inside = await train(graph, base);
+  const outside = await train(graph, { ...base, codebooks });
+  for (const name of ["conv1.weight", "fc1.weight", "fc2.bias"])
+    weights(inside.graph, name).forEach((v, i) => {
+      assert.ok(Math.abs(v - weights(outside.graph, name)[i]!) < 1e-5, name);
+    });
+});
+
 test("an error inside a worker's run ends the training with that error", async () => {
   const broken: Dataset = {
     ...data,

@@ -27,14 +27,28 @@ export interface UpdateOptions {
   readonly masked: boolean;
 }
 
+/** What the update's inputs and outputs are called; "" for those it does not have. Vectors are [n], the rest scalars. */
+export interface UpdateNames {
+  readonly p: string;
+  /** What the sum of several gradients is multiplied by. */
+  readonly scale: string;
+  /** The rule's state and its scalars. */
+  readonly slots: readonly string[];
+  readonly scalars: readonly string[];
+  /** 1 where penalties hold, where there are any. */
+  readonly decay: string;
+  /** Learning rate x decoupled decay. */
+  readonly shrink: string;
+  readonly mask: string;
+  readonly next: string;
+  readonly nextSlots: readonly string[];
+}
+
 export interface Update {
-  /**
-   * Inputs: p, g0.. [n]; scale [] (what the sum is multiplied by); s0.. [n] state; c0.. [] the rule's scalars;
-   * decay [n] (1 where penalties hold, where there are any), shrink [] (rate x decoupled, where there is one), mask [n].
-   * Outputs: p_next, s0_next.. [n].
-   */
+  /** With the gradients as inputs g0, g1, ... */
   readonly graph: Graph;
   readonly rule: Rule;
+  readonly names: UpdateNames;
 }
 
 /** The update rule of these options. Throws PareError for values that make no sense. */
@@ -48,57 +62,70 @@ export function ruleOf(options: OptimizerOptions): Rule {
   );
 }
 
-/** The update as a graph. Throws PareError for options that make no sense. */
+/** The update as a graph of its own. Throws PareError for options that make no sense. */
 export function updateGraph(o: UpdateOptions): Update {
+  const graph = emptyGraph("update", 21);
+  const gradients = Array.from({ length: o.gradients }, (_, i) => `g${i}`);
+  for (const name of gradients) graph.inputs.push({ name, type: "float32", shape: [o.length] });
+  return { graph, ...emitUpdate(new Emitter(graph), o, gradients, (name) => name) };
+}
+
+/** Appends the update to a graph that has the gradients already; `nameFor` makes names for its inputs and outputs. Throws PareError as updateGraph. */
+export function emitUpdate(
+  g: Emitter,
+  o: UpdateOptions,
+  gradients: readonly string[],
+  nameFor: (hint: string) => string,
+): Omit<Update, "graph"> {
+  checkOptions(o);
   const rule = ruleOf(o.optimizer);
   const { l1 = 0, l2 = 0, decoupled = 0 } = o.weightDecay ?? {};
-  for (const [name, value] of Object.entries({ l1, l2, decoupled }))
+  const input = (hint: string, shape: readonly number[]): string => {
+    const name = nameFor(hint);
+    g.graph.inputs.push({ name, type: "float32", shape });
+    return name;
+  };
+  const vector = (hint: string): string => input(hint, [o.length]);
+  const list = (letter: string, count: number, make: (hint: string) => string): string[] =>
+    Array.from({ length: count }, (_, i) => make(`${letter}${i}`));
+
+  const p = vector("p");
+  const scale = o.gradients > 1 ? input("scale", []) : "";
+  const slots = list("s", rule.slots, vector);
+  const scalars = list("c", rule.scalars(1, 1).length, (hint) => input(hint, []));
+  const decay = l1 || l2 || decoupled ? vector("decay") : "";
+  const shrink = decoupled ? input("shrink", []) : "";
+  const mask = o.masked ? vector("mask") : "";
+  const masked = (x: string): string => (mask ? g.op("Mul", [x, mask]) : x);
+
+  let gradient = gradients.reduce((a, b) => g.op("Add", [a, b]));
+  if (scale) gradient = g.op("Mul", [gradient, scale]);
+  gradient = masked(gradient);
+  if (o.clipNorm !== undefined) gradient = clip(g, gradient, o.clipNorm);
+  if (l2) gradient = g.op("Add", [gradient, g.op("Mul", [g.op("Mul", [p, decay]), g.scalar(l2)])]);
+  if (l1) gradient = g.op("Add", [gradient, g.op("Mul", [g.op("Mul", [sign(g, p), decay]), g.scalar(l1)])]);
+  if (l1 || l2) gradient = masked(gradient);
+
+  const { change, slots: states } = rule.emit(g, gradient, slots, scalars);
+  let result = g.op("Sub", [p, change]);
+  if (shrink) result = g.op("Sub", [result, masked(g.op("Mul", [g.op("Mul", [p, decay]), shrink]))]);
+  const output = (from: string, hint: string): string => {
+    const name = nameFor(hint);
+    g.push({ op: "Identity", domain: "", name, inputs: [from], outputs: [name], attributes: {} });
+    g.graph.outputs.push({ name, type: "float32", shape: [o.length] });
+    return name;
+  };
+  const next = output(result, "p_next");
+  const nextSlots = states.map((s, i) => output(s, `s${i}_next`));
+  return { rule, names: { p, scale, slots, scalars, decay, shrink, mask, next, nextSlots } };
+}
+
+function checkOptions(o: UpdateOptions): void {
+  for (const [name, value] of Object.entries(o.weightDecay ?? {}))
     if (!(value >= 0 && Number.isFinite(value)))
       throw new PareError(`weight decay: ${name} ${value} should be a number from 0`, "usage");
   if (o.clipNorm !== undefined && !(o.clipNorm > 0))
     throw new PareError(`clipNorm ${o.clipNorm} should be above 0`, "usage");
-
-  const graph = emptyGraph("update", 21);
-  const input = (name: string, shape: readonly number[]): string => {
-    graph.inputs.push({ name, type: "float32", shape });
-    return name;
-  };
-  const vector = (name: string): string => input(name, [o.length]);
-  const list = (letter: string, count: number, make: (name: string) => string): string[] =>
-    Array.from({ length: count }, (_, i) => make(`${letter}${i}`));
-
-  const p = vector("p");
-  const gradients = list("g", o.gradients, vector);
-  const scale = input("scale", []);
-  const slots = list("s", rule.slots, vector);
-  const scalars = list("c", rule.scalars(1, 1).length, (name) => input(name, []));
-  const decay = l1 || l2 || decoupled ? vector("decay") : "";
-  const shrink = decoupled ? input("shrink", []) : "";
-  const mask = o.masked ? vector("mask") : "";
-  const g = new Emitter(graph);
-
-  let gradient = g.op("Mul", [gradients.reduce((a, b) => g.op("Add", [a, b])), scale]);
-  if (mask) gradient = g.op("Mul", [gradient, mask]);
-  if (o.clipNorm !== undefined) gradient = clip(g, gradient, o.clipNorm);
-  if (l2) gradient = g.op("Add", [gradient, g.op("Mul", [g.op("Mul", [p, decay]), g.scalar(l2)])]);
-  if (l1) gradient = g.op("Add", [gradient, g.op("Mul", [g.op("Mul", [sign(g, p), decay]), g.scalar(l1)])]);
-  if (mask && (l1 || l2)) gradient = g.op("Mul", [gradient, mask]);
-
-  const { change, slots: next } = rule.emit(g, gradient, slots, scalars);
-  let result = g.op("Sub", [p, change]);
-  if (shrink) {
-    const lost = g.op("Mul", [g.op("Mul", [p, decay]), shrink]);
-    result = g.op("Sub", [result, mask ? g.op("Mul", [lost, mask]) : lost]);
-  }
-  const output = (from: string, name: string): void => {
-    g.push({ op: "Identity", domain: "", name, inputs: [from], outputs: [name], attributes: {} });
-    graph.outputs.push({ name, type: "float32", shape: [o.length] });
-  };
-  output(result, "p_next");
-  next.forEach((s, i) => {
-    output(s, `s${i}_next`);
-  });
-  return { graph, rule };
 }
 
 /** Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks, 2013, algorithm 1. */

@@ -1,45 +1,108 @@
-/** Who runs the gradient jobs of a step: one thread here, several in workers.ts. The results do not depend on who. */
-import type { Engine } from "../engine/engine.js";
-import { PareError } from "../graph/error.js";
+/** Who makes the steps: one thread here, several in workers.ts. The results do not depend on who. */
+import type { Engine, NDArray } from "../engine/engine.js";
+import type { Graph } from "../graph/graph.js";
 import { type Job, newJob, type Plan } from "./job.js";
+import type { Optimizer } from "./optimizer.js";
 import { newReplica } from "./replica.js";
 
 /** Jobs come in two sets, so that the next step's data can be filled in while this step runs. Both sets share their results' memory. */
 export interface Crew {
   readonly sets: readonly [readonly Job[], readonly Job[]];
-  /** Starts the first `count` jobs of a set with these values of the layout's vector. */
-  start(set: 0 | 1, count: number, vector: Float32Array): void;
-  /** When all that was started is done. Rejects with the first job's error. */
-  finish(): Promise<void>;
+  /** Starts the gradients of the first `count` jobs of a set at the optimizer's vector. */
+  start(set: 0 | 1, count: number, optimizer: Optimizer): void;
+  /** Ends what was started and moves the optimizer's vector by it. Rejects with the first job's error; the vector then stays. */
+  finish(optimizer: Optimizer, rate: number): Promise<void>;
   release(): Promise<void>;
 }
+export interface CrewOptions {
+  readonly plan: Plan;
+  /** The update's own graph; null where the plan's graph makes it. */
+  readonly update: Graph | null;
+  readonly engine: Engine;
+  /** Micro-batches of a full batch. */
+  readonly jobs: number;
+  readonly workers: number;
+}
 
-/** A crew of `workers` threads, as many as there are jobs for. */
-export async function crewFor(plan: Plan, engine: Engine, jobs: number, workers: number): Promise<Crew> {
-  if (!(Number.isInteger(workers) && workers >= 1))
-    throw new PareError(`workers ${workers} should be a whole number from 1`, "usage");
-  const threads = Math.min(workers, jobs);
-  if (threads === 1 || engine.name !== "onnxruntime-node") return soloCrew(plan, engine, jobs);
+/** A crew of so many threads, as far as there is work for them. */
+export async function crewFor(o: CrewOptions): Promise<Crew> {
+  if (!o.update) return fusedCrew(o);
+  const threads = Math.min(o.workers, o.jobs);
+  if (threads === 1 || o.engine.name !== "onnxruntime-node") return soloCrew(o);
   const { threadedCrew } = await import("./workers.js");
-  return threadedCrew(plan, engine, jobs, threads);
+  return threadedCrew(o, threads);
+}
+
+const allocate = (bytes: number): ArrayBuffer => new ArrayBuffer(bytes);
+
+/** One job per step, the update in the same run; threads are onnxruntime's own, which divide outputs and never sums. */
+async function fusedCrew({ plan, engine, workers }: CrewOptions): Promise<Crew> {
+  const replica = await newReplica(plan, engine, workers);
+  const first = newJob(plan, allocate);
+  const sets = [[first], [newJob(plan, allocate, first)]] as const;
+  let started = first;
+  return {
+    sets,
+    start(set, _, optimizer) {
+      started = sets[set][0]!;
+      replica.load(optimizer.vector);
+    },
+    async finish(optimizer, rate) {
+      await replica.run(started, optimizer.bindings(1, rate));
+      optimizer.advance();
+    },
+    release: () => replica.release(),
+  };
 }
 
 /** All jobs on this thread, one after another. */
-async function soloCrew(plan: Plan, engine: Engine, jobs: number): Promise<Crew> {
+async function soloCrew({ plan, update, engine, jobs }: CrewOptions): Promise<Crew> {
   const replica = await newReplica(plan, engine);
-  const allocate = (bytes: number): ArrayBuffer => new ArrayBuffer(bytes);
+  const updater = await newUpdater(update!, engine);
   const first = Array.from({ length: jobs }, () => newJob(plan, allocate));
   const sets = [first, first.map((job) => newJob(plan, allocate, job))] as const;
   let started: readonly Job[] = [];
   return {
     sets,
-    start(set, count, vector) {
-      replica.load(vector);
+    start(set, count, optimizer) {
+      replica.load(optimizer.vector);
       started = sets[set].slice(0, count);
     },
-    async finish() {
+    async finish(optimizer, rate) {
       for (const job of started) await replica.run(job);
+      await updater.run(
+        optimizer,
+        started.map((job) => job.gradient),
+        rate,
+      );
     },
-    release: () => replica.release(),
+    async release() {
+      await updater.release();
+      await replica.release();
+    },
+  };
+}
+
+export interface Updater {
+  /** Moves the optimizer's vector by the mean of these gradients. */
+  run(optimizer: Optimizer, gradients: readonly Float32Array[], rate: number): Promise<void>;
+  release(): Promise<void>;
+}
+/** The update as a session of its own. */
+export async function newUpdater(graph: Graph, engine: Engine): Promise<Updater> {
+  const session = await engine.load(graph);
+  let zeros = new Float32Array(0);
+  return {
+    async run(optimizer, gradients, rate) {
+      const { feeds, into } = optimizer.bindings(gradients.length, rate);
+      const all: Record<string, NDArray> = { ...feeds };
+      const { length, gradients: inputs } = optimizer.options;
+      // The last step of an epoch may have fewer micro-batches.
+      if (gradients.length < inputs && zeros.length === 0) zeros = new Float32Array(length);
+      for (let j = 0; j < inputs; j++) all[`g${j}`] = { type: "float32", dims: [length], data: gradients[j] ?? zeros };
+      await session.run(all, Object.keys(into), into);
+      optimizer.advance();
+    },
+    release: () => session.release(),
   };
 }

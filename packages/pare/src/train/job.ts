@@ -12,7 +12,7 @@ export interface Plan {
   readonly loss: string;
   readonly feeds: readonly Feed[];
   readonly layout: Layout;
-  /** In the order of the layout's segments. */
+  /** In the order of the layout's segments; empty where the update is inside and they do not come out. */
   readonly gradients: readonly string[];
   /** Each with its place among the micro-batch's statistics. */
   readonly statistics: readonly (Statistic & { readonly at: number; readonly length: number })[];

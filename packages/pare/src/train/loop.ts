@@ -81,16 +81,14 @@ export class Loop {
     while (at.step < first + course.stepsPerEpoch) {
       const count = next;
       const jobs = crew.sets[set].slice(0, count);
-      crew.start(set, count, t.optimizer.vector);
+      crew.start(set, count, t.optimizer);
       set = set === 0 ? 1 : 0;
       // The next step's data is filled in while other threads run this one's.
       if (at.step + 1 < first + course.stepsPerEpoch) next = fillStep(at.step + 1 - first, set);
-      await crew.finish();
+      await crew.finish(t.optimizer, this.#rate(at.step));
       const loss = jobs.reduce((total, job) => total + job.loss[0]!, 0) / count;
       this.#checkLoss(loss);
       for (const job of jobs) t.follow(job.statistics);
-      const gradients = jobs.map((job) => job.gradient);
-      await t.optimizer.step(gradients, count, this.#rate(at.step));
       at.lossSum += loss * count;
       at.lossCount += count;
       at.step++;

@@ -74,7 +74,7 @@ export interface TrainOptions {
   readonly validation?: Dataset;
   readonly epochs: number;
   readonly batchSize?: number;
-  /** Samples per gradient run; batchSize is a multiple of it. BatchNormalization sees this many. */
+  /** Samples per gradient run; batchSize is a multiple of it. BatchNormalization sees this many. Unless said: see micro-batch.ts. */
   readonly microBatch?: number;
   readonly optimizer?: OptimizerOptions;
   readonly learningRate?: Schedule;
@@ -102,7 +102,7 @@ export interface TrainOptions {
   readonly dropout?: Readonly<Record<string, number>>;
   readonly augment?: Augmentation;
   readonly seed?: number;
-  /** Threads of work; the result does not depend on it. */
+  /** Threads of work; the result does not depend on it. Micro-batches are shared out among them; a batch of one micro-batch uses onnxruntime's own threads. */
   readonly workers?: number;
   readonly engine?: Engine;
   /** Keep the weights of the epoch with the lowest validation error (default true where there is validation data). */

@@ -3,12 +3,15 @@ import type { Engine } from "../engine/engine.js";
 import { PareError } from "../graph/error.js";
 import { draft, type Graph, type Tensor } from "../graph/graph.js";
 import { float32sOf, floats, sizeOf } from "../graph/tensor.js";
+import type { UpdateOptions } from "../optimizers/update-graph.js";
 import { fieldFeeds } from "./feeds.js";
 import { targetsOf } from "./fill.js";
 import type { Plan } from "./job.js";
 import { type Layout, layoutOf, trainable } from "./layout.js";
+import { defaultMicroBatch } from "./micro-batch.js";
 import { Optimizer } from "./optimizer.js";
 import type { EpochMetrics, TrainOptions, TrainResult } from "./options.js";
+import { stepGraph } from "./step-graph.js";
 import { teacherFits, teacherTable } from "./teacher.js";
 import { trainingGraph } from "./training-graph.js";
 
@@ -23,7 +26,7 @@ export interface Course {
 }
 
 /** Throws PareError for sizes that make no sense. */
-export function courseOf(o: TrainOptions): Course {
+export function courseOf(o: TrainOptions, defaultMicro: (batch: number) => number): Course {
   const whole = (name: string, value: number): number => {
     if (!(Number.isInteger(value) && value > 0))
       throw new PareError(`${name} ${value} should be a whole number from 1`, "usage");
@@ -33,7 +36,7 @@ export function courseOf(o: TrainOptions): Course {
   const { length, name } = o.data;
   if (length < 1) throw new PareError(`data "${name}" has no samples`);
   const batch = Math.min(whole("batchSize", o.batchSize ?? 128), length);
-  const wanted = whole("microBatch", o.microBatch ?? defaultMicroBatch(batch));
+  const wanted = whole("microBatch", o.microBatch ?? defaultMicro(batch));
   const microBatch = Math.min(wanted, batch);
   if (batch % microBatch !== 0 && batch !== length)
     throw new PareError(`batchSize ${batch} should be a multiple of microBatch ${microBatch}`, "usage");
@@ -42,11 +45,11 @@ export function courseOf(o: TrainOptions): Course {
   const stepsPerEpoch = Math.floor(length / batch) + (rest > 0 ? 1 : 0);
   return { batch, microBatch, jobs, stepsPerEpoch, steps: stepsPerEpoch * o.epochs };
 }
-/** Half a batch, so that two threads share it, where that stays whole. */
-const defaultMicroBatch = (batch: number): number => (batch % 2 === 0 && batch >= 32 ? batch / 2 : batch);
 
 export interface Training {
   readonly plan: Plan;
+  /** The update's own graph; null where the gradient run makes it. */
+  readonly update: Graph | null;
   readonly course: Course;
   readonly classes: number;
   readonly optimizer: Optimizer;
@@ -65,8 +68,8 @@ export interface Training {
 }
 
 export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Promise<Training> {
-  const course = courseOf(o);
   const inputs = fieldFeeds(graph, o.data);
+  const course = courseOf(o, (batch) => defaultMicroBatch(graph, inputs, batch));
   const t = trainingGraph(graph, {
     inputs,
     microBatch: course.microBatch,
@@ -83,25 +86,32 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
     at += length;
     return { ...s, at: at - length, length };
   });
-  const plan: Plan = { ...t, layout, statistics, seed: o.seed ?? 0 };
   const running = new Float32Array(at);
   for (const s of statistics) running.set(valuesOf(graph, s.running), s.at);
 
   let masks: ReadonlyMap<string, Uint8Array> = o.masks ?? new Map();
   const mask = trainable(layout, masks);
-  const vector = startingVector(graph, layout, mask);
-  const optimizer = await Optimizer.start(
+  const updateOptions: UpdateOptions = {
+    length: layout.vector,
+    gradients: course.jobs,
+    optimizer: o.optimizer ?? { kind: "sgd", momentum: 0.9 },
+    ...(o.weightDecay ? { weightDecay: o.weightDecay } : {}),
+    ...(o.clipNorm === undefined ? {} : { clipNorm: o.clipNorm }),
+    // Gaps have no gradient: without masks and fixed centroids there is nothing to mask.
+    masked: masks.size > 0 || o.remask !== undefined || !layout.direct,
+  };
+  const step = stepGraph(t, layout, updateOptions);
+  const plan: Plan = {
+    graph: step.graph,
+    loss: t.loss,
+    feeds: t.feeds,
     layout,
-    {
-      gradients: course.jobs,
-      optimizer: o.optimizer ?? { kind: "sgd", momentum: 0.9 },
-      ...(o.weightDecay ? { weightDecay: o.weightDecay } : {}),
-      ...(o.clipNorm === undefined ? {} : { clipNorm: o.clipNorm }),
-    },
-    engine,
-    vector,
-    mask,
-  );
+    gradients: step.separate ? t.gradients : [],
+    statistics,
+    dropouts: t.dropouts,
+    seed: o.seed ?? 0,
+  };
+  const optimizer = new Optimizer(layout, updateOptions, step.update, startingVector(graph, layout, mask), mask);
   const soft = o.softTargets && teacherFits(o) ? await teacherTable(o.softTargets.teacher, o, engine, t.classes) : null;
   const setMasks = (next: ReadonlyMap<string, Uint8Array>): void => {
     optimizer.remask(trainable(layout, next));
@@ -109,6 +119,7 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
   };
   return {
     plan,
+    update: step.separate,
     course,
     classes: t.classes,
     optimizer,

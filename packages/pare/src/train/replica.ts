@@ -4,11 +4,13 @@ import type { Engine, NDArray, TypedArray } from "../engine/engine.js";
 import { sizeOf } from "../graph/tensor.js";
 import { feedArray, type Job, type Plan, statisticsLength } from "./job.js";
 import { expand, reduce } from "./layout.js";
+import type { Bindings } from "./optimizer.js";
 
 export interface Replica {
   /** Takes the vector's values for the runs that follow; they must not change until these are done. */
   load(vector: Float32Array): void;
-  run(job: Job): Promise<void>;
+  /** `update`: what an update inside the graph reads and writes. */
+  run(job: Job, update?: Bindings): Promise<void>;
   release(): Promise<void>;
 }
 
@@ -18,8 +20,8 @@ const isShared = (a: TypedArray): boolean =>
 const plain = (bytes: number): ArrayBuffer => new ArrayBuffer(bytes);
 
 /** Session and arrays are made once and reused: memory stays flat. Arrays that the engine can use as they are are not copied. */
-export async function newReplica(plan: Plan, engine: Engine): Promise<Replica> {
-  const session = await engine.load(plan.graph);
+export async function newReplica(plan: Plan, engine: Engine, threads = 1): Promise<Replica> {
+  const session = await engine.load(plan.graph, { threads });
   const { layout } = plan;
   const local = {
     weights: new Float32Array(layout.weights),
@@ -48,8 +50,8 @@ export async function newReplica(plan: Plan, engine: Engine): Promise<Replica> {
       expand(layout, vector, own);
       weights = weightViews(own);
     },
-    async run(job) {
-      const feeds: Arrays = { ...weights, ...masks };
+    async run(job, update) {
+      const feeds: Arrays = { ...weights, ...masks, ...update?.feeds };
       plan.feeds.forEach(({ name, type, dims }, i) => {
         const given = job.feeds[i]!;
         const data = isShared(given) ? local.feeds[i]! : given;
@@ -60,9 +62,13 @@ export async function newReplica(plan: Plan, engine: Engine): Promise<Replica> {
         const random = new Random(plan.seed, 1, job.place[0]!, job.place[1]!, k);
         drawMask(masks[d.input]!.data as Float32Array, d.ratio, random);
       });
-      const gradient = layout.direct && !isShared(job.gradient) ? job.gradient : local.gradient;
-      await session.run(feeds, fetches, { ...outputs, ...gradientViews(gradient) });
-      reduce(layout, gradient, job.gradient);
+      if (update) {
+        await session.run(feeds, [...fetches, ...Object.keys(update.into)], { ...outputs, ...update.into });
+      } else {
+        const gradient = layout.direct && !isShared(job.gradient) ? job.gradient : local.gradient;
+        await session.run(feeds, fetches, { ...outputs, ...gradientViews(gradient) });
+        reduce(layout, gradient, job.gradient);
+      }
       job.statistics.set(local.statistics);
       job.loss[0] = (loss.data as Float32Array)[0]!;
     },

@@ -1,5 +1,6 @@
 /** A graph and options come in; the same graph with trained weights goes out. The bytes depend on the recipe, not on the number of workers. */
 import { defaultEngine } from "../engine/default-engine.js";
+import { PareError } from "../graph/error.js";
 import type { Graph } from "../graph/graph.js";
 import { crewFor } from "./crew.js";
 import { Loop } from "./loop.js";
@@ -14,15 +15,15 @@ import { prepare } from "./prepare.js";
 export async function train(graph: Graph, options: TrainOptions): Promise<TrainResult> {
   options.signal?.throwIfAborted();
   const engine = options.engine ?? (await defaultEngine());
+  const workers = options.workers ?? 1;
+  if (!(Number.isInteger(workers) && workers >= 1))
+    throw new PareError(`workers ${workers} should be a whole number from 1`, "usage");
   const training = await prepare(graph, options, engine);
+  const { plan, update, course } = training;
+  const crew = await crewFor({ plan, update, engine, jobs: course.jobs, workers });
   try {
-    const crew = await crewFor(training.plan, engine, training.course.jobs, options.workers ?? 1);
-    try {
-      return await new Loop(training, crew, engine, options).run();
-    } finally {
-      await crew.release();
-    }
+    return await new Loop(training, crew, engine, options).run();
   } finally {
-    await training.optimizer.release();
+    await crew.release();
   }
 }

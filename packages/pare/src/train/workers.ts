@@ -1,11 +1,10 @@
 /** A crew of worker threads, each with a one-threaded session of its own; data and gradients meet in shared memory. */
 import { setImmediate as turn } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import type { Engine } from "../engine/engine.js";
 import { toBytes } from "../graph/encode.js";
 import { PareError } from "../graph/error.js";
 import { claim, control, publish, type Shared } from "./claims.js";
-import type { Crew } from "./crew.js";
+import { type Crew, type CrewOptions, newUpdater } from "./crew.js";
 import { type Job, newJob, type Plan } from "./job.js";
 import { newReplica } from "./replica.js";
 
@@ -20,7 +19,7 @@ export interface WorkerData {
 export type WorkerMessage = "ready" | { readonly error: string; readonly kind: PareError["kind"] };
 
 /** `threads` of them, this one included. Which thread runs a job is left to chance; where its results go is not. */
-export async function threadedCrew(plan: Plan, engine: Engine, jobs: number, threads: number): Promise<Crew> {
+export async function threadedCrew({ plan, update, engine, jobs }: CrewOptions, threads: number): Promise<Crew> {
   const allocate = (bytes: number): SharedArrayBuffer => new SharedArrayBuffer(bytes);
   const first = Array.from({ length: jobs }, () => newJob(plan, allocate));
   const shared: Shared = {
@@ -38,29 +37,32 @@ export async function threadedCrew(plan: Plan, engine: Engine, jobs: number, thr
     await team.stop();
     throw error;
   });
+  const updater = await newUpdater(update!, engine);
   await team.ready();
   let generation = 0;
   let count = 0;
   let set: 0 | 1 = 0;
   return {
     sets,
-    start(which, number, vector) {
+    start(which, number, { vector }) {
       [set, count] = [which, number];
       generation = (generation + 1) & control.generations;
       shared.vector.set(vector);
       replica.load(vector);
       publish(shared, generation, set, count);
     },
-    async finish() {
+    async finish(optimizer, rate) {
       for (let j = claim(shared, generation, 0); j !== null; j = claim(shared, generation, 0)) {
         await replica.run(sets[set][j]!);
         Atomics.add(shared.control, control.done, 1);
       }
       await team.wait(count);
       for (let j = 0; j < count; j++) if (shared.owners[j] !== 0) gradients[j]!.set(shared.sets[set][j]!.gradient);
+      await updater.run(optimizer, gradients.slice(0, count), rate);
     },
     async release() {
       await team.stop();
+      await updater.release();
       await replica.release();
     },
   };
