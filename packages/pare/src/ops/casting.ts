@@ -107,7 +107,7 @@ const dropout = op({
   },
   quant: "passes",
   packs: none("does nothing outside training: the packer removes it"),
-  raise: (g, node, opset, s) => {
+  raise: (g, node, opset) => {
     if (opset >= 12) return "same";
     const ratio = node.attributes.ratio;
     const value = ratio?.kind === "float" ? ratio.value : 0.5;
@@ -126,14 +126,13 @@ const dropout = op({
     // Before opset 10 the mask had the input's type.
     const raw = g.fresh("mask");
     g.push({ ...node, inputs, attributes: {}, outputs: [node.outputs[0]!, raw] });
-    const type = s?.x[0]?.type ?? "float32";
     g.push({
       ...node,
-      op: "Cast",
+      op: "CastLike",
       name: `${node.name}/mask`,
-      inputs: [raw],
+      inputs: [raw, node.inputs[0]!],
       outputs: [mask],
-      attributes: { to: { kind: "int", value: dataTypeNumber(type) } },
+      attributes: {},
     });
     return node.outputs;
   },

@@ -207,7 +207,11 @@ export const reductions: readonly Operator[] = [
   }),
   reduction("ReduceL2", {
     mark: "",
-    grad: (g, f) => mul(g, f.x, g.op("Div", [f.dy, f.y])),
+    // A vector of zeros has norm 0 and no gradient: dividing by 1 there keeps 0.
+    grad: (g, f) => {
+      const { y } = f;
+      return mul(g, f.x, g.op("Div", [f.dy, g.op("Where", [g.op("Equal", [y, g.scalar(0)]), g.scalar(1), y])]));
+    },
     quant: "arithmetic",
     fold: rounding,
   }),

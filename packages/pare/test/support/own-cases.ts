@@ -271,6 +271,7 @@ export const ownCases: readonly [string, number, Attributes, readonly Input[]][]
   ["ReduceProd", 13, {}, [[2, 3]]],
   ["ReduceProd", 13, { axes: [1] }, [floats([1.5, 0, 2, 0.5, 0, 0], [2, 3])]],
   ["ReduceL2", 18, { keepdims: 0 }, [[2, 3, 4], ints(1)]],
+  ["ReduceL2", 13, { axes: [-1] }, [[3, 2]]],
   ["ReduceLogSumExp", 13, { axes: [0, 2] }, [[2, 3, 4]]],
   ["Trilu", 14, { upper: 0 }, [[3, 4], int64s([1], [])]],
   ["Trilu", 14, {}, [[2, 3, 3]]],
