@@ -1,7 +1,7 @@
 /** Optimizer options come in; one ONNX graph goes out that turns gradients into new parameters, all as flat vectors. */
 import { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
-import { emptyGraph, type Graph } from "../graph/graph.js";
+import { emptyGraph, type Graph, type Node } from "../graph/graph.js";
 import { adam } from "./adam.js";
 import { rmsprop } from "./rmsprop.js";
 import type { OptimizerOptions, Rule } from "./rule.js";
@@ -111,13 +111,22 @@ export function emitUpdate(
   if (shrink) result = g.op("Sub", [result, masked(g.op("Mul", [g.op("Mul", [p, decay]), shrink]))]);
   const output = (from: string, hint: string): string => {
     const name = nameFor(hint);
-    g.push({ op: "Identity", domain: "", name, inputs: [from], outputs: [name], attributes: {} });
+    rename(g.graph.nodes, from, name);
     g.graph.outputs.push({ name, type: "float32", shape: [o.length] });
     return name;
   };
   const next = output(result, "p_next");
   const nextSlots = states.map((s, i) => output(s, `s${i}_next`));
   return { rule, names: { p, scale, slots, scalars, decay, shrink, mask, next, nextSlots } };
+}
+
+/** Gives a value the name it has outside. An Identity would copy it where someone else reads it too. */
+function rename(nodes: Node[], from: string, to: string): void {
+  const renamed = (name: string): string => (name === from ? to : name);
+  nodes.forEach((n, i) => {
+    if (n.inputs.includes(from) || n.outputs.includes(from))
+      nodes[i] = { ...n, inputs: n.inputs.map(renamed), outputs: n.outputs.map(renamed) };
+  });
 }
 
 function checkOptions(o: UpdateOptions): void {
