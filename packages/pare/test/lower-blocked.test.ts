@@ -8,6 +8,7 @@ import { blockSize } from "../dist/engine/probe.js";
 import type { Graph } from "../dist/graph/graph.js";
 import { sizeOf } from "../dist/graph/tensor.js";
 import { lowerObvious } from "./composite-oracle.js";
+import { largestDifference } from "./support/agreement.js";
 import { TrainingNet } from "./training-net.js";
 
 function random(seed: number): () => number {
@@ -47,17 +48,11 @@ async function agrees(graph: Graph, seed = 1): Promise<Graph> {
   const feeds = feedsOf(graph, seed);
   const lowered = lowerBlocked(graph, block);
   const [wanted, got] = [await run(lowerObvious(graph), feeds), await run(lowerObvious(lowered), feeds)];
-  for (const { name } of graph.outputs) {
-    const [a, b] = [wanted[name]!.data as Float32Array, got[name]!.data as Float32Array];
-    assert.deepEqual(got[name]!.dims, wanted[name]!.dims, name);
-    let [error, norm] = [0, 0];
-    for (let i = 0; i < a.length; i++) {
-      error += (a[i]! - b[i]!) ** 2;
-      norm += a[i]! ** 2;
-    }
-    assert.ok(norm > 0, `${name} is all zero`);
-    assert.ok(Math.sqrt(error / norm) < 1e-5, `${name}: relative error ${Math.sqrt(error / norm)}`);
-  }
+  const values = (result: Record<string, NDArray>) => graph.outputs.map((v) => result[v.name]!.data as Float32Array);
+  for (const { name } of graph.outputs) assert.deepEqual(got[name]!.dims, wanted[name]!.dims, name);
+  assert.ok(values(wanted).some((a) => a.some((v) => v !== 0)));
+  const error = largestDifference(values(wanted), values(got));
+  assert.ok(error < 1e-5, `relative error ${error}`);
   return lowered;
 }
 
@@ -171,4 +166,36 @@ test("a depthwise net with BatchNorm", async () => {
     x = net.relu(net.batchNorm(net.conv(x, o, { k: 1, bias: false })));
   }
   await agrees(net.finish(net.dense(net.flatten(net.globalAveragePool(x)), 10)));
+});
+
+test("random nets of convolutions, poolings, BatchNorm and residuals", async () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const next = random(seed * 7919);
+    const pick = <T>(list: readonly T[]): T => list[Math.floor(((next() + 1) / 2) * list.length) % list.length]!;
+    const net = new TrainingNet([pick([1, 3, 8, 12, 16]), pick([1, 3, 8, 20]), pick([9, 12, 16]), pick([8, 13, 16])]);
+    let x = "x";
+    for (let depth = pick([2, 3, 4, 5]); depth > 0; depth--) {
+      const [, c, h, w] = net.dims(x) as [number, number, number, number];
+      const k = pick([1, 2, 3, 5].filter((size) => size <= Math.min(h, w)));
+      const kind = pick(["dense", "dense", "depthwise", "grouped", "pool", "residual"]);
+      const bias = pick([true, false]);
+      if (kind === "pool" && Math.min(h, w) > 3) x = net.maxPool(x, pick([2, 3]));
+      else if (kind === "residual") x = net.add(x, net.conv(x, c, { k: 3, p: 1, bias }));
+      else {
+        const group = kind === "depthwise" ? c : kind === "grouped" && c % 2 === 0 ? 2 : 1;
+        const o = kind === "depthwise" ? c : pick([2, 6, 8, 16, 20, 50]);
+        const d = pick([1, 1, 1, 2]);
+        const reach = d * (k - 1) + 1;
+        const p = reach > Math.min(h, w) ? d * (k - 1) : pick([0, 1, k - 1].filter((size) => size < k));
+        x = net.conv(x, o, { k, s: pick([1, 1, 2, 3]), p, d, group, bias });
+      }
+      if (pick([true, false]) && net.dims(x)[0]! * net.dims(x)[2]! * net.dims(x)[3]! > 30) x = net.batchNorm(x);
+      if (pick([true, true, false])) x = net.relu(x);
+    }
+    if (pick([true, false])) x = net.globalAveragePool(x);
+    const graph = net.finish(net.dense(net.flatten(x), 7));
+    await agrees(graph, seed).catch((error) => {
+      throw new Error(`net ${seed}: ${graph.nodes.map((n) => n.op).join(" ")}: ${error.message}`, { cause: error });
+    });
+  }
 });

@@ -7,6 +7,7 @@ import type { Graph } from "../dist/graph/graph.js";
 import { float32sOf, sizeOf } from "../dist/graph/tensor.js";
 import { network, networkNames } from "../dist/methods/architecture/networks.js";
 import { trainingGraph } from "../dist/train/training-graph.js";
+import { largestDifference } from "./support/agreement.js";
 
 function feedsOf(graph: Graph, weights: Graph, n: number, seed: number): Record<string, NDArray> {
   let state = seed;
@@ -25,8 +26,6 @@ function feedsOf(graph: Graph, weights: Graph, n: number, seed: number): Record<
   );
 }
 
-const norm = (a: Float32Array): number => Math.sqrt(a.reduce((sum, v) => sum + v * v, 0));
-
 /** The largest relative L2 difference between blocked and plain over all outputs, on inputs of this seed. */
 async function difference(graph: Graph, weights: Graph, n: number, seed: number): Promise<number> {
   const feeds = feedsOf(graph, weights, n, seed);
@@ -37,14 +36,7 @@ async function difference(graph: Graph, weights: Graph, n: number, seed: number)
     return graph.outputs.map((v) => result[v.name]!.data as Float32Array);
   };
   const [wanted, got] = [await run(false), await run(true)];
-  const top = Math.max(...wanted.map(norm));
-  return Math.max(
-    ...wanted.map((a, k) => {
-      const apart = norm(a.map((v, i) => v - got[k]![i]!));
-      // The scale before a depthwise convolution with BatchNorm cancels: its gradient is 0 in exact arithmetic and rounding here.
-      return norm(a) > 1e-5 * top ? apart / norm(a) : apart / (1e-2 * top);
-    }),
-  );
+  return largestDifference(wanted, got);
 }
 
 for (const name of networkNames)

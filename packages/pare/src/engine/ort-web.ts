@@ -5,6 +5,7 @@ import { PareError } from "../graph/error.js";
 import type { Engine } from "./engine.js";
 import { lowerPlain } from "./lower-plain.js";
 import { wordsOf, wrapSession } from "./ort-session.js";
+import { simplifyGradients } from "./simplify-gradients.js";
 
 /** What this engine needs of the onnxruntime-web module. */
 export interface OrtWeb {
@@ -23,7 +24,7 @@ export function ortWeb(module?: OrtWeb): Engine {
       const ort = module ?? (await importWeb());
       const model = graph.name ? `model "${graph.name}"` : "the model";
       ort.env.wasm.numThreads = options.threads ?? 1;
-      const inner = await ort.InferenceSession.create(toBytes(lowerPlain(graph)), {
+      const inner = await ort.InferenceSession.create(toBytes(lowerPlain(simplifyGradients(graph))), {
         executionProviders: ["wasm"],
         graphOptimizationLevel: options.optimize === "none" ? "disabled" : "all",
         // Errors come back as exceptions; onnxruntime need not print them too.

@@ -37,7 +37,9 @@ export function convInputGrad(l: Layout, node: Node): boolean {
   };
   const group = depthwise ? l.pad(xs[1]) : 1;
   const part = (y: AxisPhase, x: AxisPhase): Maker | null => {
-    if (!y.taps.length || !x.taps.length) return null;
+    // Nothing of dy reaches such a phase.
+    const left = (a: AxisPhase, size: number) => size + Math.min(a.before, 0) + Math.min(a.after, 0);
+    if (!y.taps.length || !x.taps.length || left(y, ds[2]) <= 0 || left(x, ds[3]) <= 0) return null;
     return (fusion) => {
       const around = [y.before, x.before, y.after, x.after];
       const cut = around.map((p) => Math.min(p, 0));
@@ -57,8 +59,9 @@ export function convInputGrad(l: Layout, node: Node): boolean {
       const after = xs[2 + i]! + (k - 1) * d - ds[2 + i]! - before;
       return { taps: Array.from({ length: k }, (_, t) => k - 1 - t), before, after };
     };
-    l.define(dx, part(axis(0), axis(1))!, "sum");
-    return true;
+    const whole = part(axis(0), axis(1));
+    if (whole) l.define(dx, whole, "sum");
+    return whole !== null;
   }
   if (dilations[0] !== 1 || dilations[1] !== 1) return false;
   const [rows, columns] = [Math.ceil(xs[2] / strides[0]), Math.ceil(xs[3] / strides[1])];
