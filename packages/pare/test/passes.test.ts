@@ -173,7 +173,10 @@ function assertExpected(actual: Record<string, Output>, expected: Case["outputs"
     }
     const [x, y] = [values(a), values({ type: e.type, dims: e.dims, bits: e.bytes })];
     y.forEach((value, i) => {
-      assert.ok(Math.abs(x[i]! - value) <= 1e-7 + 1e-3 * Math.abs(value), `${what}: ${x[i]} instead of ${value}`);
+      assert.ok(
+        Object.is(x[i], value) || Math.abs(x[i]! - value) <= 1e-7 + 1e-3 * Math.abs(value),
+        `${what}: ${x[i]} instead of ${value}`,
+      );
     });
   });
 }
