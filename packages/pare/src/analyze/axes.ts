@@ -84,6 +84,12 @@ export function tie(one: List, two: List, at: string): void {
   const left = a.filter((c) => !b.includes(c));
   const right = b.filter((c) => !a.includes(c));
   if (left.length === 0 && right.length === 0) return;
+  // One channel each, whatever else is always there: they are the same, held or not.
+  const [p, q] = [left.filter((c) => c.width === 1), right.filter((c) => c.width === 1)];
+  if (p.length === 1 && q.length === 1) {
+    become(q[0]!, p);
+    return;
+  }
   // Held channels are always alive: only the others decide.
   const [l, r] = [left.filter((c) => !c.held), right.filter((c) => !c.held)];
   if (l.length === 0 || r.length === 0) keepAll([...l, ...r], [...left, ...right], at);
@@ -91,13 +97,13 @@ export function tie(one: List, two: List, at: string): void {
   else if (r.length === 1) become(r[0]!, l);
   else if (l.length === r.length)
     l.forEach((c, i) => {
-      const [p, q] = [resolve([c]), resolve([r[i]!])];
-      if (p[0] !== q[0]) become(p[0]!, q);
+      const [one, other] = [resolve([c]), resolve([r[i]!])];
+      if (one[0] !== other[0]) become(one[0]!, other);
     });
   else hold([...l, ...r], { by: "composition", at, why: "two axes are composed of different factors" });
 }
 function keepAll(open: List, all: List, at: string): void {
-  const held = all.find((c) => c.held);
+  const held = all.find((c) => c.held && c.width === 1) ?? all.find((c) => c.held);
   hold(open, held?.held ?? { by: "composition", at, why: "two axes are composed of different factors" });
   if (held && held.width === 1) for (const c of open) unite(c, held);
 }
@@ -128,7 +134,9 @@ export function factor(axis: Axis, lengths: readonly number[], names: readonly s
   const strides = lengths.map((_, f) => lengths.slice(f + 1).reduce((p, n) => p * n, 1));
   const digit = (i: number, f: number) => Math.floor(i / strides[f]!) % lengths[f]!;
   // What all indices with digit k of factor f have in common.
+  const single = (f: number) => lengths[f] === 1 && flat.length > 1;
   const common = lengths.map((n, f) => {
+    if (single(f)) return [nothing];
     const parts: (List | null)[] = Array(n).fill(null);
     flat.forEach((list, i) => {
       const k = digit(i, f);

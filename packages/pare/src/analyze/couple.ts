@@ -8,7 +8,7 @@ import { recordOf } from "../ops/registry.js";
 import { at, siteOf } from "../ops/site.js";
 import { type Axis, bind, freshAxis, holdAxis, pick, type Reason } from "./axes.js";
 import { type Inferred, infer } from "./infer.js";
-import { probeDims } from "./probe.js";
+import { type Dims, probes } from "./probe.js";
 
 /** One place where a constant is read: constants with several readers are followed for each of them apart. */
 export interface Use {
@@ -22,7 +22,7 @@ export interface Coupling {
   readonly graph: Graph;
   readonly inferred: Inferred;
   /** The dims the inputs were given. */
-  readonly inputs: Readonly<Record<string, readonly number[]>>;
+  readonly inputs: Dims;
   /** Axes of what nodes compute; null where a shape is not known. */
   readonly axes: ReadonlyMap<string, readonly Axis[]>;
   readonly uses: readonly Use[];
@@ -39,14 +39,27 @@ export function constantsOf(body: Subgraph): Map<string, Tensor> {
 }
 
 /** Ties all axes of a graph. Throws PareError where shapes contradict one another. */
-export function couple(graph: Graph, options: { inputs?: Readonly<Record<string, readonly number[]>> } = {}): Coupling {
-  const inputs = { ...probeDims(graph), ...options.inputs };
-  const inferred = infer(graph, { inputs });
+export function couple(graph: Graph, options: { inputs?: Dims } = {}): Coupling {
+  const { inferred, inputs } = inferAny(graph, options.inputs ?? {});
   const walk = new Walk(graph, inferred);
   for (const v of graph.inputs) walk.enter(v.name);
   for (const n of graph.nodes) walk.step(n);
   for (const v of graph.outputs) walk.leave(v.name);
   return { graph, inferred, inputs, axes: walk.axes, uses: walk.uses };
+}
+
+/** Infers with guessed dims where inputs leave axes open and the caller says nothing of them. */
+function inferAny(graph: Graph, chosen: Dims): { inferred: Inferred; inputs: Dims } {
+  let first: unknown;
+  for (const guess of probes(graph)) {
+    const inputs = { ...guess, ...chosen };
+    try {
+      return { inferred: infer(graph, { inputs }), inputs };
+    } catch (error) {
+      first ??= error;
+    }
+  }
+  throw first;
 }
 
 class Walk {

@@ -53,28 +53,22 @@ function siteAt(graph: Graph, node: Node, names: Names): Site | null {
 
 /** Every output element once for each combination of the letters that a weight has and the output lacks. */
 function contraction(s: Site): number {
-  const facet = recordOf(s.node)!.axes;
-  const found = typeof facet === "function" ? facet(s) : facet;
-  if (typeof found === "object" && (isNone(found) || "picks" in found)) return 0;
-  const spec = typeof found === "string" ? { text: found } : found;
-  const shapes = (list: Site["x"]): (readonly number[] | null)[] =>
+  const record = recordOf(s.node)!;
+  const fixedOnly = (list: Site["x"]): (readonly number[] | null)[] =>
     list.map((v) => (v && isFixed(v.shape) ? v.shape : null));
-  // An output that nobody asked for has a shape all the same.
-  const [inputs, outputs] = [
-    shapes(s.x),
-    shapes(
-      recordOf(s.node)!
-        .shape(s)
-        .map((y, k) => s.y[k] ?? y),
-    ),
-  ];
   const ranks = (list: readonly (readonly number[] | null)[]) => list.map((d) => d?.length ?? null);
   try {
+    const found = typeof record.axes === "function" ? record.axes(s) : record.axes;
+    if (typeof found === "object" && (isNone(found) || "picks" in found)) return 0;
+    const spec = typeof found === "string" ? { text: found } : found;
+    // An output that nobody asked for has a shape all the same.
+    const [inputs, outputs] = [fixedOnly(s.x), fixedOnly(record.shape(s).map((y, k) => s.y[k] ?? y))];
     const sig = signature(spec.text, ranks(inputs), ranks(outputs));
     if (!sig.outputs[0] || !sig.inputs[0]) return 0;
     const lengths = lengthsOf(sig, inputs, outputs, spec.sizes ?? {});
     return sig.inputs.slice(1).reduce((sum, term) => sum + (term ? perWeight(sig, term, lengths) : 0), 0);
   } catch (error) {
+    // A branch that does not fit these dims is one that does not run.
     if (error instanceof PareError) return 0;
     throw error;
   }

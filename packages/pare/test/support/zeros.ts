@@ -24,6 +24,16 @@ export function fillZeros(graph: Graph): Graph {
   return d;
 }
 
+/** The graph with what its last Sigmoid or Softmax reads in the place of what these give: a saturated probability shows nothing. */
+export function withLogits(graph: Graph): Graph {
+  const d = draft(graph);
+  d.outputs = graph.outputs.map((v) => {
+    const last = graph.nodes.find((n) => n.outputs.includes(v.name));
+    const saturates = last && /^(Sigmoid|Softmax|LogSoftmax)$/.test(last.op);
+    return saturates ? { name: last.inputs[0]!, type: v.type, shape: null } : v;
+  });
+  return d;
+}
 /** A float16 model in float32: half precision rounds sums of another order by more than a wrong cut might change. */
 export function singlePrecision(graph: Graph): Graph {
   const d = draft(graph);
