@@ -1,6 +1,6 @@
 /** ReLU's and max-pooling's gradients in plain ONNX. */
 import type { Emitter } from "../../graph/emit.js";
-import { sizeOf } from "../../graph/tensor.js";
+import { floats, sizeOf } from "../../graph/tensor.js";
 import type { CompositeSite } from "../lower.js";
 
 /** dy where y > 0. HardSigmoid with a huge slope is 0 or 1 in one pass; Where takes two to three, Sign many. */
@@ -25,30 +25,31 @@ export function maxPoolGrad(g: Emitter, s: CompositeSite): string[] {
 
 function shared(g: Emitter, s: CompositeSite, kernel: readonly number[]): string {
   const [dy, x, y] = s.inputs as [string, string, string];
-  const [from, to] = [s.dims(1), s.dims(0)];
-  const outer = from[0]! * from[1]!;
-  const windows = to.slice(2);
-  const covered = windows.map((t, d) => t * kernel[d]!);
-  const rest = covered.map((c, d) => from[d + 2]! - c);
-  const axes = rest.flatMap((r, d) => (r > 0 ? [d + 2] : []));
+  const from = s.dims(1);
+  const covered = s.dims(0).map((t, d) => (d < 2 ? t : t * kernel[d - 2]!));
+  const rest = from.map((n, d) => n - covered[d]!);
+  const axes = rest.flatMap((r, d) => (r > 0 ? [d] : []));
   const used = axes.length
-    ? g.op("Slice", [x, g.ints(axes.map(() => 0)), g.ints(axes.map((d) => covered[d - 2]!)), g.ints(axes)])
+    ? g.op("Slice", [x, g.ints(axes.map(() => 0)), g.ints(axes.map((d) => covered[d]!)), g.ints(axes)])
     : x;
-  // [n c, t0 k0 t1 k1 ...] -> [n c, k0 k1 ..., t0 t1 ...]: the window's elements in front, so that y is spread over a leading axis.
-  const split = [outer, ...windows.flatMap((t, d) => [t, kernel[d]!])];
-  const [t, k] = [windows.map((_, d) => 2 * d + 1), windows.map((_, d) => 2 * d + 2)];
-  const gathered = [0, ...k, ...t];
-  const back = gathered.map((_, i) => gathered.indexOf(i));
-  const rows = [outer, sizeOf(kernel), sizeOf(windows)];
-  const one = [outer, 1, sizeOf(windows)];
-  const elements = g.reshape(g.transpose(g.reshape(used, split), gathered), rows);
-  const hits = g.cast(g.op("Equal", [elements, g.reshape(y, one)]), s.type);
-  const share = g.op("Div", [g.reshape(dy, one), g.reduceSum(hits, [1], true)]);
-  const spread = g.reshape(g.op("Mul", [hits, share]), [outer, ...kernel, ...windows]);
-  const dx = g.reshape(g.transpose(spread, back), [...from.slice(0, 2), ...covered]);
+  const hits = g.cast(g.op("Equal", [used, spread(g, s, y, kernel)]), s.type);
+  const size = sizeOf(kernel);
+  const share = g.op("AveragePool", [hits], { kernel_shape: kernel, strides: kernel });
+  const each = g.op("Div", [dy, g.op("Mul", [share, g.scalar(size)])]);
+  const dx = g.op("Mul", [hits, spread(g, s, each, kernel)]);
   if (!axes.length) return dx;
-  return g.op("Pad", [dx, g.ints([...from.map(() => 0), 0, 0, ...rest])]);
+  return g.op("Pad", [dx, g.ints([...from.map(() => 0), ...rest])]);
 }
+
+/** A window's value at each of its elements: nearest-neighbour enlargement, many times faster than a transposition in five axes. */
+const spread = (g: Emitter, s: CompositeSite, v: string, kernel: readonly number[]): string => {
+  const scales = g.constant(floats([1, 1, ...kernel], [kernel.length + 2]));
+  return g.op("Resize", [v, "", scales], {
+    mode: "nearest",
+    coordinate_transformation_mode: "asymmetric",
+    nearest_mode: "floor",
+  });
+};
 
 function first(g: Emitter, s: CompositeSite): string {
   const [dy, x] = s.inputs as [string, string];
