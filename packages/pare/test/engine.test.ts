@@ -1,11 +1,14 @@
 /** The engine over onnxruntime-node: types there and back, preallocated outputs, errors that say what to do. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import ort from "onnxruntime-node";
 import type { NDArray } from "../dist/engine/engine.js";
+import { modelBytes } from "../dist/engine/model-bytes.js";
 import { ortNode } from "../dist/engine/ort-node.js";
 import { Emitter } from "../dist/graph/emit.js";
 import { PareError } from "../dist/graph/error.js";
 import { type ElementType, emptyGraph, type Graph } from "../dist/graph/graph.js";
+import { floats } from "../dist/graph/tensor.js";
 
 function identity(type: ElementType, dims: readonly (number | string)[]): Graph {
   const g = emptyGraph("identity", 21);
@@ -80,4 +83,30 @@ test("a model that onnxruntime refuses is a PareError with its words", async () 
     ortNode.load(g),
     (e) => e instanceof PareError && /model "broken".*NoSuchOperator/.test(e.message),
   );
+});
+
+test("weights beyond what a model file holds are handed over beside it", async () => {
+  const graph = emptyGraph("large", 21);
+  const g = new Emitter(graph);
+  const weights = ["a", "b"].map((name, k) => {
+    const values = Float32Array.from({ length: 128 * 256 }, (_, i) => (i % 17) * (k + 1));
+    graph.initializers.set(name, floats(values, [128, 256]));
+    return values;
+  });
+  graph.outputs.push({ name: g.op("Add", ["a", g.op("Mul", ["b", g.scalar(2)])]), type: "float32", shape: [128, 256] });
+  const { model, external } = modelBytes(graph, 1000);
+  assert.ok(model.length < 1000);
+  assert.deepEqual(
+    external.map((e) => e.data.buffer),
+    weights.map((w) => w.buffer),
+    "not copied",
+  );
+  const session = await ort.InferenceSession.create(model, { externalData: external });
+  const out = await session.run({});
+  const [sum] = Object.values(out);
+  assert.deepEqual(
+    sum!.data,
+    weights[0]!.map((v, i) => v + 2 * weights[1]![i]!),
+  );
+  assert.equal(modelBytes(graph).external.length, 0);
 });

@@ -1,10 +1,10 @@
 /** The engine over onnxruntime-node: a graph comes in, composite nodes are lowered, a session goes out. */
 import ort from "onnxruntime-node";
-import { toBytes } from "../graph/encode.js";
 import { PareError } from "../graph/error.js";
 import type { Engine } from "./engine.js";
 import { lowerBlocked } from "./lower-blocked.js";
 import { lowerPlain } from "./lower-plain.js";
+import { modelBytes } from "./model-bytes.js";
 import { wordsOf, wrapSession } from "./ort-session.js";
 import { blockSize } from "./probe.js";
 import { simplifyGradients } from "./simplify-gradients.js";
@@ -17,8 +17,9 @@ export const ortNode: Engine = {
     const composite = options.blocked !== false && graph.nodes.some((n) => n.domain === "pare");
     const block = composite ? await blockSize(ortNode) : null;
     const simple = simplifyGradients(graph);
-    const bytes = toBytes(lowerPlain(block ? lowerBlocked(simple, block) : simple));
+    const { model: bytes, external } = modelBytes(lowerPlain(block ? lowerBlocked(simple, block) : simple));
     const inner = await ort.InferenceSession.create(bytes, {
+      ...(external.length ? { externalData: external } : {}),
       intraOpNumThreads: options.threads ?? 1,
       interOpNumThreads: 1,
       executionProviders: ["cpu"],
