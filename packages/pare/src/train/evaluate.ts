@@ -6,6 +6,7 @@ import { defaultEngine } from "../engine/default-engine.js";
 import type { Engine, NDArray, Session } from "../engine/engine.js";
 import { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
+import { float16Bits, float16Value } from "../graph/float16.js";
 import { emptyGraph, type Graph } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
 import { type FieldFeed, fieldFeeds } from "./feeds.js";
@@ -93,6 +94,7 @@ async function run(
   const feeds: Record<string, NDArray> = {};
   inputs.forEach(({ name, type, dims }, i) => {
     let { data } = arrays[i]!;
+    if (type === "float16" && data instanceof Float32Array) data = Uint16Array.from(data, float16Bits);
     if (rows !== count && !Array.isArray(data)) {
       const padded = new (data.constructor as new (n: number) => Float32Array)(rows * sizeOf(dims));
       padded.set(data as Float32Array);
@@ -103,11 +105,14 @@ async function run(
   const names = graph.outputs.map((v) => v.name);
   const results = await session.run(feeds, names);
   return names.map((name) => {
-    const { type, dims, data } = results[name]!;
+    const { type, dims, data } = inFloat32(results[name]!);
     if (rows === count || dims[0] !== rows) return { type, dims, data };
     return { type, dims: [count, ...dims.slice(1)], data: data.slice(0, (data.length / rows) * count) as typeof data };
   });
 }
+
+const inFloat32 = (a: NDArray): NDArray =>
+  a.type === "float16" ? { ...a, type: "float32", data: Float32Array.from(a.data as Uint16Array, float16Value) } : a;
 
 function rowsOf(graph: Graph, output: NDArray, count: number): Rows {
   const { type, dims, data } = output;

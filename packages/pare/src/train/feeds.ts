@@ -1,12 +1,13 @@
 /** Which graph input each field of a dataset feeds, and with which shape; shared by training and evaluation. */
 import type { Dataset, Field } from "../data/dataset.js";
 import { PareError } from "../graph/error.js";
-import { feeds, type Graph, type Value } from "../graph/graph.js";
+import { type ElementType, feeds, type Graph, type Value } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
 
 export interface FieldFeed {
   readonly name: string;
-  readonly type: Field["type"];
+  /** The graph's; float16 where the data is float32. */
+  readonly type: ElementType;
   /** Dims of one sample as the graph wants them: the field's values in the same order. */
   readonly dims: readonly number[];
 }
@@ -33,7 +34,8 @@ function feedOf(inputs: readonly Value[], field: Field, data: string): FieldFeed
     throw new PareError(
       `data "${data}" feeds ${field.name === null ? "one unnamed input" : `"${field.name}"`}, the graph's inputs are ${inputs.map((v) => `"${v.name}"`).join(", ") || "none"}: name the data's fields after them`,
     );
-  if (input.type !== field.type)
+  // Images and other floats come as float32; a model of half precision gets them rounded.
+  if (input.type !== field.type && !(input.type === "float16" && field.type === "float32"))
     throw new PareError(`input "${input.name}" is ${input.type}, data "${data}" is ${field.type}`);
   const wanted = input.shape?.slice(1) ?? field.dims;
   const sameRank = wanted.length === field.dims.length;
@@ -49,5 +51,5 @@ function feedOf(inputs: readonly Value[], field: Field, data: string): FieldFeed
       `input "${input.name}" has shape ${text(input.shape?.slice(1) ?? [])}, data "${data}" has ${text(field.dims)}: choose data of that shape (--data), or a model for this one`,
     );
   }
-  return { name: input.name, type: field.type, dims: filled };
+  return { name: input.name, type: input.type, dims: filled };
 }

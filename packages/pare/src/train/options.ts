@@ -122,6 +122,8 @@ export interface TrainResult {
   readonly history: readonly EpochMetrics[];
   /** Centroids by initialiser, where codebooks were trained. */
   readonly codebooks: ReadonlyMap<string, Float32Array>;
+  /** Samples per gradient run: what BatchNormalization saw at a time. */
+  readonly microBatch?: number;
   /** The masks in force at the end. */
   readonly masks?: ReadonlyMap<string, Uint8Array>;
 }

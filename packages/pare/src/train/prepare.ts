@@ -147,7 +147,7 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
       const codebooks = new Map<string, Float32Array>();
       for (const { parameter, at: from, count, codebook } of layout.segments)
         if (codebook) codebooks.set(parameter.name, trained.slice(from, from + count));
-      return { graph: out, history, codebooks, masks };
+      return { graph: out, history, codebooks, masks, microBatch: course.microBatch };
     },
   };
 }

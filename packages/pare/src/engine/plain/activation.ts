@@ -32,17 +32,17 @@ function shared(g: Emitter, s: CompositeSite, kernel: readonly number[]): string
   const used = axes.length
     ? g.op("Slice", [x, g.ints(axes.map(() => 0)), g.ints(axes.map((d) => covered[d]!)), g.ints(axes)])
     : x;
-  const hits = g.cast(g.op("Equal", [used, spread(g, s, y, kernel)]), s.type);
+  const hits = g.cast(g.op("Equal", [used, spread(g, y, kernel)]), s.type);
   const size = sizeOf(kernel);
   const share = g.op("AveragePool", [hits], { kernel_shape: kernel, strides: kernel });
   const each = g.op("Div", [dy, g.op("Mul", [share, g.scalar(size)])]);
-  const dx = g.op("Mul", [hits, spread(g, s, each, kernel)]);
+  const dx = g.op("Mul", [hits, spread(g, each, kernel)]);
   if (!axes.length) return dx;
   return g.op("Pad", [dx, g.ints([...from.map(() => 0), ...rest])]);
 }
 
 /** A window's value at each of its elements: nearest-neighbour enlargement, many times faster than a transposition in five axes. */
-const spread = (g: Emitter, s: CompositeSite, v: string, kernel: readonly number[]): string => {
+const spread = (g: Emitter, v: string, kernel: readonly number[]): string => {
   const scales = g.constant(floats([1, 1, ...kernel], [kernel.length + 2]));
   return g.op("Resize", [v, "", scales], {
     mode: "nearest",
