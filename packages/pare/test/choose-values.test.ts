@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { candidates, choose, ladderFor, type Shareable, survivors } from "../dist/methods/choose-values.js";
-import { assign, lambdaFor } from "../dist/methods/quantize/rate-distortion.js";
+import { largestWithin } from "../dist/methods/largest-within.js";
+import { assign } from "../dist/methods/quantize/rate-distortion.js";
 import { codebookOf, expand } from "../dist/methods/shared-values.js";
 
 /** A pruned tensor of 40 x 50 whose survivors matter more the further down they stand. */
@@ -57,11 +58,14 @@ test("assignment trades loss for bits: lambda 0 changes no survivor's nearest va
   assert.deepEqual([...everything.book.centroids], [0]);
 });
 
-test("lambda is as large as the budget allows", () => {
-  const lambda = lambdaFor((x) => x * 50, 0.02);
-  assert.ok(lambda * 50 <= 0.02 && lambda * 50 >= 0.018);
-  assert.equal(
-    lambdaFor(() => 1, 0.5),
-    0,
-  );
+test("the largest setting within a budget, whatever the scale", async () => {
+  for (const scale of [1e-4, 1e-3, 50, 1e4]) {
+    const x = await largestWithin(async (y) => y * scale, 1e-4 * scale, 1e-6);
+    assert.ok(x <= 1e-4 && x >= 0.9e-4, `${x}`);
+  }
+  for (const limit of [3e-11, 4e-7, 0.2]) {
+    const x = await largestWithin(async (y) => (y > limit ? 1 : 0), 0.5, 1e-6);
+    assert.ok(x <= limit && x >= limit / 1.1);
+  }
+  assert.equal(await largestWithin(async () => 1, 0.5, 1e-6), 0);
 });

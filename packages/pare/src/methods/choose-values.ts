@@ -24,7 +24,11 @@ export function survivors(
   t: Shareable,
   share = 0.01,
 ): { readonly at: Uint32Array; readonly values: Float32Array; readonly weights: Float32Array } {
-  const at = Uint32Array.from([...t.values.keys()].filter((i) => t.values[i] !== 0));
+  const at = new Uint32Array(t.values.reduce((n, v) => n + (v === 0 ? 0 : 1), 0));
+  let found = 0;
+  t.values.forEach((v, i) => {
+    if (v !== 0) at[found++] = i;
+  });
   const mean = t.importance ? t.importance.reduce((a, b) => a + b, 0) / Math.max(1, t.importance.length) : 1;
   const floor = share * mean || 1e-12;
   return {

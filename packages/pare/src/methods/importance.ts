@@ -1,17 +1,27 @@
-/** The empirical Fisher information of each weight: the mean of squared gradients, one sample at a time -> how much the loss resents a change. */
+/** The Fisher information of each weight: a graph and data enter; how much the network's answer resents a change of each weight leaves. */
+import { infer } from "../analyze/infer.js";
+import { differentiate } from "../autodiff/differentiate.js";
 import type { Dataset } from "../data/dataset.js";
+import { Random } from "../data/random.js";
 import { spread } from "../data/views.js";
 import type { NDArray } from "../engine/engine.js";
-import type { Graph } from "../graph/graph.js";
-import { float32sOf } from "../graph/tensor.js";
-import { fieldFeeds } from "../train/feeds.js";
-import { trainingGraph } from "../train/training-graph.js";
+import { Emitter, node } from "../graph/emit.js";
+import { PareError } from "../graph/error.js";
+import { type Draft, draft, type Graph } from "../graph/graph.js";
+import { sizeOf } from "../graph/tensor.js";
+import { dropIdentities } from "../passes/drop-identities.js";
+import { raiseOpset } from "../passes/raise-opset.js";
+import { type FieldFeed, fieldFeeds } from "../train/feeds.js";
+import { softmaxBehind } from "../train/softmax-behind.js";
 import type { Tools } from "./method.js";
 
+/** Of a fitted network the answers are all but certain and their Fisher information vanishes: softened answers still say what matters. */
+const temperature = 2;
+
 /**
- * F_i = mean over samples of (dL/dw_i)^2 by initialiser, over `samples` training samples spread evenly over the data; L is the softmax
- * cross-entropy on the data's labels, or the mean squared error to its targets. The loss rises by about 1/2 F_i d^2 where w_i changes by d.
- * Throws PareError where the graph cannot be differentiated.
+ * F_i = E_x E_k (d log p_k(x) / d w_i)^2 by initialiser, p the softmax of the network's logits at temperature 2 and k drawn from p; for data
+ * without labels E_x sum_k (d y_k / d w_i)^2. One random sign vector per sample stands for the expectation over k (Hutchinson). `samples`
+ * training samples are taken, spread evenly; normalisation layers run as in inference. Throws PareError where the graph cannot be differentiated.
  */
 export async function importances(
   graph: Graph,
@@ -20,41 +30,22 @@ export async function importances(
   samples: number,
   tools: Pick<Tools, "engine" | "signal">,
 ): Promise<Map<string, Float32Array>> {
-  const labelled = data.classes !== undefined;
-  const first = data.batch([0]);
-  const net = trainingGraph(graph, {
-    inputs: fieldFeeds(graph, data),
-    microBatch: 1,
-    loss: labelled ? "cross-entropy" : "mse",
-    targets: labelled ? "labels" : (first.targets?.dims.slice(1) ?? []),
-    dropout: Object.fromEntries(graph.nodes.filter((n) => n.op === "Dropout").map((n) => [n.name, 0])),
-  });
-  const wanted = net.parameters.flatMap((p, k) =>
-    names.includes(p.name) ? [{ ...p, gradient: net.gradients[k]! }] : [],
-  );
-  const fixed = Object.fromEntries(
-    net.parameters.map((p) => [
-      p.name,
-      { type: "float32", dims: p.dims, data: float32sOf(graph.initializers.get(p.name)!) } satisfies NDArray,
-    ]),
-  );
-  const sums = new Map(wanted.map((p) => [p.name, new Float64Array(p.dims.reduce((a, b) => a * b, 1))]));
+  const inputs = fieldFeeds(graph, data);
+  const net = sensitivityGraph(graph, inputs, names, data.classes !== undefined);
+  const sums = new Map(names.map((name) => [name, new Float64Array(sizeOf(graph.initializers.get(name)!.dims))]));
+  const indices = spread(data.length, Math.min(samples, data.length));
   const session = await tools.engine.load(net.graph);
-  const indices = spread(data.length, samples);
   try {
     for (const index of indices) {
       tools.signal?.throwIfAborted();
-      const { inputs, labels, targets } = data.batch([index]);
-      const target: NDArray = labels
-        ? { type: "int64", dims: [1], data: BigInt64Array.from(labels, BigInt) }
-        : targets!;
-      const fed = [...inputs, target].map((array, k) => [net.feeds[k]!.name, { ...array, dims: net.feeds[k]!.dims }]);
-      const out = await session.run(
-        { ...fixed, ...Object.fromEntries(fed) },
-        wanted.map((p) => p.gradient),
-      );
-      for (const p of wanted) {
-        const [sum, g] = [sums.get(p.name)!, out[p.gradient]!.data as Float32Array];
+      const batch = data.batch([index]);
+      const feeds: Record<string, NDArray> = { [net.signs]: signsFor(index, net.classes) };
+      inputs.forEach(({ name, dims }, k) => {
+        feeds[name] = { ...batch.inputs[k]!, dims: [1, ...dims] };
+      });
+      const out = await session.run(feeds, [...net.gradients.values()]);
+      for (const [name, sum] of sums) {
+        const g = out[net.gradients.get(name)!]!.data as Float32Array;
         for (let i = 0; i < sum.length; i++) sum[i]! += g[i]! * g[i]!;
       }
     }
@@ -62,4 +53,64 @@ export async function importances(
     await session.release();
   }
   return new Map([...sums].map(([name, sum]) => [name, Float32Array.from(sum, (s) => s / indices.length)]));
+}
+
+interface SensitivityGraph {
+  readonly graph: Graph;
+  /** Input [1, classes] of random signs. */
+  readonly signs: string;
+  readonly classes: number;
+  readonly gradients: ReadonlyMap<string, string>;
+}
+
+/**
+ * Gradients of sum_k s_k z_k for one sample, s held fixed: with signs e, s = e sqrt(p) - p sum(e sqrt(p)), the mean square over e is
+ * J^T (diag p - p p^T) J, the Fisher information of a softmax.
+ */
+function sensitivityGraph(
+  graph: Graph,
+  inputs: readonly FieldFeed[],
+  names: readonly string[],
+  labelled: boolean,
+): SensitivityGraph {
+  const net: Draft = { ...draft(dropIdentities(raiseOpset(graph))), values: new Map() };
+  net.inputs = inputs.map((f) => ({ name: f.name, type: f.type, shape: [1, ...f.dims] }));
+  const output = net.outputs[0]!.name;
+  const logits = (labelled && softmaxBehind(net, output)) || output;
+  net.outputs = [];
+  const shape = infer(net).types.get(logits)?.shape;
+  if (!shape?.every((d) => typeof d === "number"))
+    throw new PareError(
+      `"${logits}" has no fixed shape for one sample: the importance of its weights cannot be measured`,
+    );
+  const classes = sizeOf(shape as number[]);
+  const g = new Emitter(net);
+  const [signs, held] = [g.fresh("signs"), g.fresh("sensitivity")];
+  net.inputs.push({ name: held, type: "float32", shape: [1, classes] });
+  const flat = g.reshape(logits, [1, classes]);
+  const loss = g.reduceSum(g.op("Mul", [flat, held]), [0, 1]);
+  const { graph: differentiated, gradients } = differentiate(net, loss, names);
+
+  // Only now does the sensitivity become a function of the logits: the gradient must not see that.
+  const out = draft(differentiated);
+  out.inputs = out.inputs.filter((v) => v.name !== held);
+  out.inputs.push({ name: signs, type: "float32", shape: [1, classes] });
+  const at = out.nodes.findIndex((n) => n.outputs.includes(flat)) + 1;
+  const rest = out.nodes.splice(at);
+  const s = new Emitter(out, "float32", "fisher_");
+  if (labelled) {
+    const p = s.op("Softmax", [s.op("Mul", [flat, s.scalar(1 / temperature)])], { axis: -1 });
+    const drawn = s.op("Mul", [signs, s.op("Sqrt", [p])]);
+    s.push(node("Sub", [drawn, s.op("Mul", [p, s.reduceSum(drawn, [1], true)])], [held]));
+  } else s.push(node("Identity", [signs], [held]));
+  out.nodes.push(...rest);
+  return { graph: out, signs, classes, gradients };
+}
+function signsFor(sample: number, classes: number): NDArray {
+  const random = new Random(sample, classes);
+  return {
+    type: "float32",
+    dims: [1, classes],
+    data: Float32Array.from({ length: classes }, () => (random.uint32() & 1 ? 1 : -1)),
+  };
 }

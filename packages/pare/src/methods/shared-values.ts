@@ -10,8 +10,11 @@ import { withValues } from "./weights.js";
 export type Codebooks = ReadonlyMap<string, Codebook>;
 
 /** w[i] = centroids[indices[i]]. */
-export const expand = ({ indices, centroids }: Pick<Codebook, "indices" | "centroids">): Float32Array =>
-  Float32Array.from(indices, (k) => centroids[k]!);
+export function expand({ indices, centroids }: Pick<Codebook, "indices" | "centroids">): Float32Array {
+  const values = new Float32Array(indices.length);
+  for (let i = 0; i < values.length; i++) values[i] = centroids[indices[i]!]!;
+  return values;
+}
 
 /** The graph whose tensors are what their codebooks say. */
 export const withCodebooks = (graph: Graph, books: Codebooks): Graph =>
@@ -71,7 +74,9 @@ export function codebookOf(
   at.forEach((i, j) => {
     indices[i] = clusters.indices[j]! + 1;
   });
-  return { indices, centroids: Float32Array.of(0, ...clusters.centroids), fixed: 0 };
+  const centroids = new Float32Array(clusters.centroids.length + 1);
+  centroids.set(clusters.centroids, 1);
+  return { indices, centroids, fixed: 0 };
 }
 
 /** The current values of an initialiser. */

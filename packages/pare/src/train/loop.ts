@@ -65,7 +65,7 @@ export class Loop {
     const { course, plan } = t;
     const at = this.#at;
     const first = at.epoch * course.stepsPerEpoch;
-    if (at.step === first) t.remask(at.epoch);
+    if (at.step === first) await t.remask(at.epoch);
     const filling: Filling = { data: o.data, classes: t.classes, augment: o.augment, soft: t.soft };
     const order = shuffle(o.data.length, plan.seed, at.epoch);
     const fillStep = (k: number, set: 0 | 1): number => {

@@ -88,13 +88,13 @@ export interface TrainOptions {
   readonly masks?: ReadonlyMap<string, Uint8Array>;
   /**
    * Gradual pruning: asked before every epoch (0 is the first) with the weights as they are, names new masks (null: as before). They hold
-   * from then on, optimizer state stays. A pure function of its arguments, so that a resumed run gets the same masks.
+   * from then on, optimizer state stays. It depends on its arguments alone, so that a resumed run gets the same masks.
    */
   readonly remask?: (
     epoch: number,
     weights: ReadonlyMap<string, Float32Array>,
     masks: ReadonlyMap<string, Uint8Array>,
-  ) => ReadonlyMap<string, Uint8Array> | null;
+  ) => ReadonlyMap<string, Uint8Array> | null | Promise<ReadonlyMap<string, Uint8Array> | null>;
   readonly codebooks?: ReadonlyMap<string, Codebook>;
   /** Initialisers that are not trained. */
   readonly frozen?: readonly string[];

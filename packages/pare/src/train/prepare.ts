@@ -60,7 +60,7 @@ export interface Training {
   /** Moves the running statistics by those of one micro-batch. */
   follow(batch: Float32Array): void;
   /** Asks the option `remask` before an epoch. */
-  remask(epoch: number): void;
+  remask(epoch: number): Promise<void>;
   /** The masks in force. */
   masks(): ReadonlyMap<string, Uint8Array>;
   setMasks(masks: ReadonlyMap<string, Uint8Array>): void;
@@ -129,8 +129,8 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
       for (const { at: from, length, momentum } of statistics)
         for (let i = from; i < from + length; i++) running[i] = momentum * running[i]! + (1 - momentum) * batch[i]!;
     },
-    remask(epoch) {
-      const next = o.remask?.(epoch, weightsOf(layout, optimizer.vector), masks);
+    async remask(epoch) {
+      const next = await o.remask?.(epoch, weightsOf(layout, optimizer.vector), masks);
       if (next) setMasks(next);
     },
     masks: () => masks,

@@ -4,6 +4,7 @@ import { PareError } from "../../graph/error.js";
 import type { Graph } from "../../graph/graph.js";
 import type { EpochMetrics } from "../../train/options.js";
 import { dropoutOf, epochsOf, fineTune, ratio, trainingOf } from "../fine-tune.js";
+import { importances } from "../importance.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
 import { keepHighest, lampScores, magnitudes, standardDeviation } from "../saliency.js";
 import { countAlive, type Weight, weightsOf, withValues } from "../weights.js";
@@ -11,16 +12,22 @@ import { countAlive, type Weight, weightsOf, withValues } from "../weights.js";
 const options = z.strictObject({
   sparsity: ratio.default(0.9).describe("share of the weights to remove; with a limit on the error: the most to try"),
   criterion: z
-    .enum(["layer", "std", "global", "lamp"])
+    .enum(["layer", "std", "global", "lamp", "fisher"])
     .default("lamp")
     .describe(
-      "layer: the same share of every layer by |w|; std: |w| below quality x the layer's standard deviation; global: |w| across layers; lamp: LAMP score across layers",
+      "layer: the same share of every layer by |w|; std: |w| below quality x the layer's standard deviation; global: |w| across layers; lamp: LAMP score across layers; fisher: Fisher information x w^2 across layers, measured before every cut",
     ),
   layers: z.record(z.string(), ratio).default({}).describe("criterion layer: sparsity by weight or node name"),
   quality: z
     .union([z.number().nonnegative(), z.record(z.string(), z.number().nonnegative())])
     .default(1)
     .describe("criterion std: Han's q, for all layers or by weight or node name"),
+  samples: z
+    .number()
+    .int()
+    .positive()
+    .default(1000)
+    .describe("criterion fisher: training samples that it is measured on"),
   exclude: z.array(z.string()).default([]).describe("weights or nodes to leave dense"),
   steps: z.number().int().positive().default(1).describe("1: one-shot; more: that many cuts, one per epoch at most"),
   schedule: z
@@ -39,53 +46,60 @@ export const sparsityAt = (schedule: Options["schedule"], k: number, n: number, 
 const byName = <T>(table: Readonly<Record<string, T>>, w: Pick<Weight, "name" | "node">): T | undefined =>
   Object.hasOwn(table, w.name) ? table[w.name] : Object.hasOwn(table, w.node.name) ? table[w.node.name] : undefined;
 
-/** One mask per weight. `progress` 0..1 scales what is asked for: sparsity by the schedule's value, quality likewise. */
+/** One mask per weight. `progress` 0..1 scales what is asked for by layer; `importance`: criterion fisher, by initialiser. */
 export function masksFor(
   weights: readonly Pick<Weight, "name" | "node" | "values">[],
   o: Pick<Options, "criterion" | "layers" | "quality">,
   sparsity: number,
   progress = 1,
+  importance?: Values,
 ): Uint8Array[] {
   const keepOf = (n: number, s: number): number => n - Math.round(n * s);
-  if (o.criterion === "layer") {
+  if (o.criterion === "layer")
     return weights.map((w) => {
-      const target = (byName(o.layers, w) ?? -1) >= 0 ? byName(o.layers, w)! * progress : sparsity;
+      const own = byName(o.layers, w);
+      const target = own === undefined ? sparsity : own * progress;
       return keepHighest([magnitudes(w.values)], keepOf(w.values.length, target))[0]!;
     });
-  }
-  if (o.criterion === "std") {
+  if (o.criterion === "std")
     return weights.map((w) => {
       const q = typeof o.quality === "number" ? o.quality : (byName(o.quality, w) ?? 0);
       const threshold = q * progress * standardDeviation(w.values);
       return Uint8Array.from(w.values, (v) => (Math.abs(v) >= threshold && v !== 0 ? 1 : 0));
     });
-  }
-  const scores = weights.map((w) => (o.criterion === "lamp" ? lampScores(w.values) : magnitudes(w.values)));
-  return keepHighest(
-    scores,
-    keepOf(
-      scores.reduce((n, s) => n + s.length, 0),
-      sparsity,
-    ),
-  );
+  const scoresOf = {
+    global: (w: Pick<Weight, "values">) => magnitudes(w.values),
+    lamp: (w: Pick<Weight, "values">) => lampScores(w.values),
+    fisher: (w: Pick<Weight, "name" | "values">) => {
+      const f = importance!.get(w.name)!;
+      return w.values.map((v, i) => f[i]! * v * v);
+    },
+  }[o.criterion];
+  const scores = weights.map(scoresOf);
+  const total = scores.reduce((n, s) => n + s.length, 0);
+  return keepHighest(scores, keepOf(total, sparsity));
 }
 
 type Masks = ReadonlyMap<string, Uint8Array>;
 type Values = ReadonlyMap<string, Float32Array>;
 
 /** Masks by name for these weights as they are now, with what earlier stages removed still removed. */
-function cut(
+async function cut(
+  graph: Graph,
   weights: readonly Weight[],
   o: Options,
-  values: Values,
-  sparsity: number,
-  progress: number,
-  before: Masks,
-) {
-  const now = weights.map((w) => ({ ...w, values: values.get(w.name) ?? w.values }));
-  const masks = masksFor(now, o, sparsity, progress);
+  tools: Tools,
+  at: { readonly values: Values; readonly before: Masks; readonly sparsity: number; readonly progress: number },
+): Promise<Map<string, Uint8Array>> {
+  const now = weights.map((w) => ({ ...w, values: at.values.get(w.name) ?? w.values }));
+  const names = weights.map((w) => w.name);
+  const importance =
+    o.criterion === "fisher" && at.sparsity > 0 && tools.data
+      ? await importances(withValues(graph, at.values), names, tools.data, o.samples, tools)
+      : new Map(now.map((w) => [w.name, new Float32Array(w.values.length).fill(1)]));
+  const masks = masksFor(now, o, at.sparsity, at.progress, importance);
   return new Map(
-    now.map((w, k) => [w.name, masks[k]!.map((m, i) => m & ((before.get(w.name)?.[i] ?? 1) ? 1 : 0))] as const),
+    now.map((w, k) => [w.name, masks[k]!.map((m, i) => m & ((at.before.get(w.name)?.[i] ?? 1) ? 1 : 0))] as const),
   );
 }
 const applied = (weights: readonly Weight[], masks: Masks): Map<string, Float32Array> =>
@@ -123,11 +137,16 @@ async function gradual(graph: Graph, weights: readonly Weight[], o: Options, too
   const before = tools.constraints.masks;
   const epochs = epochsOf(o.train, tools.data?.length ?? 0);
   const steps = Math.max(1, Math.min(o.steps, epochs));
-  const cutAt = (k: number, values: Values, old: Masks): Map<string, Uint8Array> =>
-    cut(weights, o, values, sparsityAt(o.schedule, k, steps, o.sparsity, start), k / steps, old);
-  const first = cutAt(1, new Map(), before);
+  const cutAt = (k: number, values: Values, old: Masks): Promise<Map<string, Uint8Array>> =>
+    cut(graph, weights, o, tools, {
+      values,
+      before: old,
+      sparsity: sparsityAt(o.schedule, k, steps, o.sparsity, start),
+      progress: k / steps,
+    });
+  const first = await cutAt(1, new Map(), before);
   if (epochs === 0) return { graph: withValues(graph, applied(weights, first)), masks: first, history: [] };
-  const final = steps === 1 ? first : cutAt(steps, new Map(), before);
+  const final = steps === 1 ? first : await cutAt(steps, new Map(), before);
   const training = trainingOf(o.train, graph, tools);
   const dropout = dropoutOf(o.train, graph);
   const result = await tools.train(withValues(graph, applied(weights, first)), {

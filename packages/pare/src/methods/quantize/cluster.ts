@@ -5,8 +5,9 @@ import type { Graph } from "../../graph/graph.js";
 import { type Candidate, candidates, choose, ladderFor, type Shareable, survivors } from "../choose-values.js";
 import { fineTune } from "../fine-tune.js";
 import { importances } from "../importance.js";
+import { largestWithin } from "../largest-within.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
-import { type Codebooks, codebookOf, type SharedResult, snap, trainShared } from "../shared-values.js";
+import { type Codebooks, codebookOf, type SharedResult, snap, trainShared, withCodebooks } from "../shared-values.js";
 import { sideTensors } from "../side.js";
 import { weightsOf } from "../weights.js";
 
@@ -25,7 +26,7 @@ const options = z.strictObject({
     .number()
     .nonnegative()
     .default(0.01)
-    .describe("auto: expected rise of the mean loss before retraining, in nats"),
+    .describe("auto: allowed rise of the mean validation loss before retraining, in nats"),
   init: z.enum(["linear", "density", "random"]).default("linear").describe("first centroids (paper, section 3.2)"),
   weighted: z.boolean().default(false).describe("k-means weighted by the Fisher information"),
   samples: z
@@ -76,8 +77,8 @@ async function layersOf(graph: Graph, o: Options, tools: Tools, notes: Note[]): 
   }));
 }
 
-/** The clusters of every layer: as many values as the recipe says, or as the budget of loss allows at the fewest bytes. */
-function clustersOf(layers: readonly Layer[], o: Options, seed: number, budget: number): Candidate[] {
+/** What every layer may become: one candidate where the recipe says how many values, else one for each number of values. */
+function optionsOf(layers: readonly Layer[], o: Options, seed: number): Candidate[][] {
   const asked = (l: Layer): number | null => {
     if (l.bias || o.values === "auto") return null;
     if (typeof o.values === "number") return o.values;
@@ -89,12 +90,26 @@ function clustersOf(layers: readonly Layer[], o: Options, seed: number, budget: 
       );
     return known;
   };
-  const lists = layers.map((l, i) => {
+  return layers.map((l, i) => {
     const k = asked(l);
     const counts = k === null ? ladderFor(o.mostValues) : [k];
     return candidates(l, counts, { init: o.init, seed: seed + i, weighted: o.weighted });
   });
-  return choose(lists, budget);
+}
+
+/** The fewest bytes whose measured rise of the loss stays within `budget`; the Fisher information says where bytes cost least. */
+async function chooseWithin(
+  graph: Graph,
+  lists: readonly (readonly Candidate[])[],
+  booksOf: (chosen: readonly Candidate[]) => Codebooks,
+  budget: number,
+  tools: Tools,
+): Promise<Codebooks> {
+  if (lists.every((list) => list.length === 1)) return booksOf(lists.map((list) => list[0]!));
+  const before = (await tools.evaluate(graph)).loss;
+  const rise = async (expected: number): Promise<number> =>
+    (await tools.evaluate(withCodebooks(graph, booksOf(choose(lists, expected))))).loss - before;
+  return booksOf(choose(lists, await largestWithin(rise, budget, budget || 1e-6)));
 }
 
 /**
@@ -111,11 +126,12 @@ export const cluster = method({
   apply: async (graph, o, tools): Promise<MethodResult> => {
     const notes: Note[] = [];
     const layers = await layersOf(graph, o, tools, notes);
+    const lists = optionsOf(layers, o, tools.seed);
+    const alive = layers.map((l) => survivors(l).at);
+    const booksOf = (chosen: readonly Candidate[]): Codebooks =>
+      new Map(layers.map((l, i) => [l.name, codebookOf(l.values.length, alive[i]!, chosen[i]!.clusters)]));
     const attempt = async (budget: number): Promise<SharedResult> => {
-      const chosen = clustersOf(layers, o, tools.seed, budget);
-      const books: Codebooks = new Map(
-        layers.map((l, i) => [l.name, codebookOf(l.values.length, survivors(l).at, chosen[i]!.clusters)]),
-      );
+      const books = await chooseWithin(graph, lists, booksOf, budget, tools);
       return snap(await trainShared(graph, books, o.train, tools), {
         centroids: o.centroids,
         sides: o.biases === "float32" ? "float32" : "float16",

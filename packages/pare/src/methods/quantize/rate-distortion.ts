@@ -5,9 +5,10 @@ import type { Codebook, EpochMetrics } from "../../train/options.js";
 import { candidates, ladderFor, type Shareable, survivors } from "../choose-values.js";
 import { fineTune } from "../fine-tune.js";
 import { importances } from "../importance.js";
+import { largestWithin } from "../largest-within.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
 import { type Layout, layoutOf, ratesOf } from "../rate.js";
-import { codebookOf, type SharedResult, snap, trainShared } from "../shared-values.js";
+import { codebookOf, type SharedResult, snap, trainShared, withCodebooks } from "../shared-values.js";
 import { sideTensors } from "../side.js";
 import { weightsOf } from "../weights.js";
 
@@ -16,7 +17,7 @@ const options = z.strictObject({
     .number()
     .nonnegative()
     .default(0.02)
-    .describe("expected rise of the mean loss before retraining, in nats; sets lambda"),
+    .describe("rise of the mean validation loss before retraining, in nats; sets lambda"),
   lambda: z.number().nonnegative().optional().describe("price of one bit in nats, instead of lossRise"),
   values: z
     .number()
@@ -97,18 +98,6 @@ function used(book: Codebook): Codebook {
   };
 }
 
-/** The largest lambda whose assignments raise the loss by no more than `budget`, within 5 %. */
-export function lambdaFor(rise: (lambda: number) => number, budget: number): number {
-  let [low, high] = [0, 1e-9];
-  while (rise(high) <= budget && high < 1) [low, high] = [high, high * 4];
-  for (let i = 0; i < 20 && high > low * 1.05; i++) {
-    const middle = low > 0 ? Math.sqrt(low * high) : high / 4;
-    if (rise(middle) <= budget) low = middle;
-    else high = middle;
-  }
-  return low;
-}
-
 async function layersOf(
   graph: Graph,
   books: ReadonlyMap<string, Codebook>,
@@ -152,16 +141,18 @@ async function round(
   tools: Tools,
 ): Promise<SharedResult> {
   const layers = await layersOf(graph, books, o, tools);
-  const all = (lambda: number): Assignment[] => layers.map((l) => assign(l, l.layout, l.start, lambda));
-  const lambda = o.lambda ?? lambdaFor((x) => all(x).reduce((sum, a) => sum + a.lossRise, 0), budget);
-  const assigned = all(lambda);
-  const bits = assigned.reduce((sum, a) => sum + a.bits, 0);
+  const assigned = (lambda: number): Assignment[] => layers.map((l) => assign(l, l.layout, l.start, lambda));
+  const booksAt = (lambda: number) =>
+    new Map([...books, ...assigned(lambda).map((a, i) => [layers[i]!.name, a.book] as const)]);
+  const before = o.lambda === undefined ? (await tools.evaluate(graph)).loss : 0;
+  const rise = async (lambda: number) => (await tools.evaluate(withCodebooks(graph, booksAt(lambda)))).loss - before;
+  const survivorCount = layers.reduce((n, l) => n + l.start.indices.reduce((m, k) => m + (k ? 1 : 0), 0), 0);
+  // Where to start looking: as if every survivor's eight bits shared the budget.
+  const lambda = o.lambda ?? (await largestWithin(rise, budget, (budget || 1e-6) / (8 * survivorCount + 1)));
+  const bits = assigned(lambda).reduce((sum, a) => sum + a.bits, 0);
   tools.log(`lambda ${lambda.toExponential(2)} nats per bit, about ${Math.ceil(bits / 8)} bytes of weights`);
-  const next = new Map([...books, ...layers.map((l, i) => [l.name, assigned[i]!.book] as const)]);
-  return snap(await trainShared(graph, next, o.train, tools), {
-    centroids: "float16",
-    sides: o.biases ? "float16" : "float32",
-  });
+  const shared = await trainShared(graph, booksAt(lambda), o.train, tools);
+  return snap(shared, { centroids: "float16", sides: o.biases ? "float16" : "float32" });
 }
 
 /**
@@ -173,7 +164,7 @@ export const rateDistortion = method({
   paper: "Wiedemann et al.: DeepCABAC, A Universal Compression Algorithm for Deep Neural Networks, 2020 (1907.11900)",
   needs: ["training"],
   options,
-  atZero: { exclude: ["*"], biases: false },
+  atZero: { exclude: ["*"], biases: false, train: { epochs: 0 } },
   apply: async (graph, o, tools): Promise<MethodResult> => {
     const { skipped } = weightsOf(graph, o.exclude);
     const attempt = async (budget: number) => {
