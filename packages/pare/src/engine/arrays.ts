@@ -43,7 +43,10 @@ export function toOrt(Tensor: TensorConstructor, name: string, array: NDArray): 
     throw new PareError(`input "${name}": onnxruntime's JavaScript interface has no tensors of type ${type}`);
   if (!(data instanceof wanted))
     throw new PareError(`input "${name}": ${type} values live in a ${wanted.name}, got a ${data.constructor.name}`);
-  return new Tensor(type as OrtTensor.Type, data as OrtTensor.DataType, dims);
+  const tensor = new Tensor(type as OrtTensor.Type, data as OrtTensor.DataType, dims);
+  // Where there is a Float16Array (Node 24), onnxruntime-common wraps the bits in one, and onnxruntime-node cannot read that.
+  if (tensor.data !== data) Object.defineProperty(tensor, "data", { value: data });
+  return tensor;
 }
 
 /** The tensor's values as an NDArray (the same memory). */

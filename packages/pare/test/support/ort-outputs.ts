@@ -24,7 +24,11 @@ export function ortTensor(t: Tensor): ort.Tensor {
   if (t.type === "string") return new ort.Tensor("string", t.strings!.map(text), t.dims);
   const view = views[t.type];
   if (!view) throw new Error(`onnxruntime's JavaScript interface has no tensors of type ${t.type}`);
-  return new ort.Tensor(t.type as ort.Tensor.Type, new view(t.bytes.slice().buffer) as ort.Tensor.DataType, t.dims);
+  const data = new view(t.bytes.slice().buffer) as ort.Tensor.DataType;
+  const tensor = new ort.Tensor(t.type as ort.Tensor.Type, data, t.dims);
+  // Node 24 has a Float16Array, which onnxruntime-common makes of the bits and onnxruntime-node cannot read.
+  if (tensor.data !== data) Object.defineProperty(tensor, "data", { value: data });
+  return tensor;
 }
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
