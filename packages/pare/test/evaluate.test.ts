@@ -5,7 +5,8 @@ import * as losses from "../dist/autodiff/losses.js";
 import { fromArrays } from "../dist/data/from-table.js";
 import { ortNode } from "../dist/engine/ort-node.js";
 import { Emitter } from "../dist/graph/emit.js";
-import { emptyGraph, type Graph } from "../dist/graph/graph.js";
+import { type Draft, draft, emptyGraph, type Graph } from "../dist/graph/graph.js";
+import { floats } from "../dist/graph/tensor.js";
 import { evaluate } from "../dist/train/evaluate.js";
 import { lossOf } from "../dist/train/loss-values.js";
 import { quadrants, smallNet } from "./support/small-training.js";
@@ -44,13 +45,16 @@ test("top-1 and top-5 count ranks, of ties the lower class comes first", async (
   assert.equal((await evaluate(echo("float32", ["n", 6]), scores, { limit: 3 })).samples, 3);
 });
 
-test("scores that are no numbers are wrong, not right", async () => {
+test("an output that is not a number is an error that says where it comes from", async () => {
+  const nan: Draft = draft(smallNet());
+  nan.initializers.set("fc2.bias", floats([0, Number.NaN, 0, 0], [4]));
+  await assert.rejects(evaluate(nan, quadrants(4)), /output "y" is not a number: initialiser "fc2.bias" holds NaN/);
   const data = fromArrays({ x: Float32Array.of(1, 2), dims: [2], y: Int32Array.of(0), classes: 2 });
   const graph = emptyGraph("nan", 21);
   const g = new Emitter(graph);
   graph.inputs.push({ name: "x", type: "float32", shape: ["n", 2] });
   graph.outputs.push({ name: g.op("Sqrt", [g.op("Neg", ["x"])]), type: "float32", shape: ["n", 2] });
-  assert.equal((await evaluate(graph, data)).error, 1);
+  await assert.rejects(evaluate(graph, data), /is not a number: no weight is NaN/);
 });
 
 test("losses in numbers are those of the nodes", async () => {

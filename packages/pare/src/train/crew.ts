@@ -1,6 +1,7 @@
 /** Who makes the steps: one thread here, several in workers.ts. The results do not depend on who. */
 import type { Engine, NDArray } from "../engine/engine.js";
 import type { Graph } from "../graph/graph.js";
+import { mostJobs } from "./claims.js";
 import { type Job, newJob, type Plan } from "./job.js";
 import type { Optimizer } from "./optimizer.js";
 import { newReplica } from "./replica.js";
@@ -28,7 +29,7 @@ export interface CrewOptions {
 export async function crewFor(o: CrewOptions): Promise<Crew> {
   if (!o.update) return fusedCrew(o);
   const threads = Math.min(o.workers, o.jobs);
-  if (threads === 1 || o.engine.name !== "onnxruntime-node") return soloCrew(o);
+  if (threads === 1 || o.jobs > mostJobs || o.engine.name !== "onnxruntime-node") return soloCrew(o);
   const { threadedCrew } = await import("./workers.js");
   return threadedCrew(o, threads);
 }

@@ -8,7 +8,7 @@ import { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import { float16Bits, float16Value } from "../graph/float16.js";
 import { emptyGraph, type Graph } from "../graph/graph.js";
-import { sizeOf } from "../graph/tensor.js";
+import { float32sOf, sizeOf } from "../graph/tensor.js";
 import { type FieldFeed, fieldFeeds } from "./feeds.js";
 import { checkLabels } from "./fill.js";
 import { lossOf, type Rows } from "./loss-values.js";
@@ -111,6 +111,13 @@ async function run(
   });
 }
 
+/** Where a NaN comes from: a weight, or else the computation. */
+function whyNaN(graph: Graph): string {
+  for (const [name, tensor] of graph.initializers)
+    if (tensor.type === "float32" && float32sOf(tensor).some(Number.isNaN)) return `initialiser "${name}" holds NaN`;
+  return "no weight is NaN, so the computation overflows or the data does not suit the model";
+}
+
 const inFloat32 = (a: NDArray): NDArray =>
   a.type === "float16" ? { ...a, type: "float32", data: Float32Array.from(a.data as Uint16Array, float16Value) } : a;
 
@@ -121,19 +128,22 @@ function rowsOf(graph: Graph, output: NDArray, count: number): Rows {
       `output "${graph.outputs[0]!.name}" is ${type} [${dims}] for a batch of ${count}: evaluation reads a float32 output whose first axis is the batch`,
     );
   const logits = endsInSoftmax(graph) ? (data as Float32Array).map((p) => Math.log(Math.max(p, 1e-37))) : data;
-  return { data: logits as Float32Array, count, width: sizeOf(dims.slice(1)) };
+  const rows = { data: logits as Float32Array, count, width: sizeOf(dims.slice(1)) };
+  if (rows.data.some(Number.isNaN))
+    throw new PareError(`output "${graph.outputs[0]!.name}" is not a number: ${whyNaN(graph)}`);
+  return rows;
 }
 
 /** Whether the first output is probabilities: their logarithms are then the logits. */
 const endsInSoftmax = (graph: Graph): boolean => softmaxBehind(graph, graph.outputs[0]!.name) !== null;
 
-/** The rank of the label's score among its row; of equal scores the lower class wins, scores that are not numbers lose. */
+/** The rank of the label's score among its row; of equal scores the lower class wins. */
 function countTop(rows: Rows, labels: Int32Array, total: { top1: number; top5: number }): void {
   for (let i = 0; i < rows.count; i++) {
     const row = rows.data.subarray(i * rows.width, (i + 1) * rows.width);
     const label = labels[i]!;
     const score = row[label]!;
-    let above = Number.isNaN(score) ? rows.width : 0;
+    let above = 0;
     for (let k = 0; k < row.length; k++) if (row[k]! > score || (k < label && row[k] === score)) above++;
     if (above < 1) total.top1++;
     if (above < 5) total.top5++;

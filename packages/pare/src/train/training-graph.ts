@@ -81,9 +81,12 @@ export function trainingGraph(graph: Graph, o: TrainingGraphOptions): TrainingGr
     throw new PareError(
       `output "${net.outputs[0]!.name}" has shape [${outputDims}] for a batch of ${o.microBatch}: its first axis should be the batch. Export the model with a symbolic batch axis`,
     );
-  const candidates = parametersOf(net, new Set(o.frozen));
+  // Raising may add constants of its own.
+  const candidates = parametersOf(net, new Set(o.frozen)).filter((p) => graph.initializers.has(p.name));
   if (candidates.length === 0)
-    throw new PareError("nothing to train: the graph has no float32 weights that are not frozen");
+    throw new PareError(
+      "nothing to train: the graph has no float32 initialisers that are not frozen (weights in Constant nodes: see liftConstants)",
+    );
   const { loss, targets, soft } = appendLoss(net, o, outputDims);
   feedList.push(targets, ...(soft ? [soft] : []));
   for (const f of feedList.slice(o.inputs.length)) net.inputs.push({ name: f.name, type: f.type, shape: f.dims });
