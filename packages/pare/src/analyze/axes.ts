@@ -33,8 +33,10 @@ type List = readonly Channel[];
 export type Axis = readonly List[];
 
 const nothing: List = [];
-/** Longer axes are not followed index by index. */
+/** Longer axes are not followed index by index: one held channel stands for all of them. */
 const longest = 1 << 16;
+/** Longer axes are not followed at all. */
+export const unfollowed = 1 << 22;
 
 /** An axis of its own. Held ones are a single channel, since none of it may go. */
 export function freshAxis(length: number, name: string, held: Reason | null = null): Axis {
@@ -130,6 +132,11 @@ const product = (axes: readonly Axis[]): Axis => {
 
 /** Reads an axis as a product: index (k0, k1 ..) exists where k0 exists in the first factor and k1 in the second. */
 export function factor(axis: Axis, lengths: readonly number[], names: readonly string[], at: string): Axis[] {
+  if (axis.length > longest) {
+    const reason: Reason = { by: "position", at, why: `an axis of ${axis.length} is taken apart` };
+    holdAxis(axis, reason);
+    return lengths.map((n, f) => freshAxis(n, `${at}.${names[f]}`, reason));
+  }
   const flat = axis.map(resolve);
   const strides = lengths.map((_, f) => lengths.slice(f + 1).reduce((p, n) => p * n, 1));
   const digit = (i: number, f: number) => Math.floor(i / strides[f]!) % lengths[f]!;

@@ -6,7 +6,7 @@ import { isFixed } from "../ops/dims.js";
 import { isNone, type None, type Site } from "../ops/record.js";
 import { recordOf } from "../ops/registry.js";
 import { at, siteOf } from "../ops/site.js";
-import { type Axis, bind, freshAxis, holdAxis, pick, type Reason } from "./axes.js";
+import { type Axis, bind, freshAxis, holdAxis, pick, type Reason, unfollowed } from "./axes.js";
 import { type Inferred, infer } from "./infer.js";
 import { type Dims, probes } from "./probe.js";
 
@@ -85,7 +85,7 @@ class Walk {
   }
   #fresh(name: string, reason: (d: number) => Reason): void {
     const shape = this.inferred.types.get(name)?.shape ?? null;
-    if (isFixed(shape))
+    if (isFixed(shape) && shape.every((n) => n <= unfollowed))
       this.axes.set(
         name,
         shape.map((n, d) => freshAxis(n, `${name}[${d}]`, reason(d))),
@@ -141,6 +141,8 @@ class Walk {
     const facet = typeof record.axes === "function" ? record.axes(site) : record.axes;
     if (typeof facet === "object" && isNone(facet)) return facet;
     const shapes = site.y.map((y) => y?.shape ?? null);
+    const long = [...site.x, ...site.y].flatMap((v) => v?.shape ?? []).find((d) => Number(d) > unfollowed);
+    if (long !== undefined) return { none: `an axis of ${long} is too long to follow` };
     if (shapes.some((s, k) => node.outputs[k] && !isFixed(s))) return { none: "the shape of its output is not known" };
     if (typeof facet === "object" && "picks" in facet) {
       const x = this.#read(node, 0, uses);
