@@ -1,9 +1,11 @@
 /** What is fuzzed. A target that reads another kind of file is one more entry of the list. */
 import { readFileSync } from "node:fs";
+import { checkedFrom, crc32 } from "@pare/runtime/writer";
 import { infer } from "../../dist/analyze/infer.js";
 import { fromBytes } from "../../dist/graph/decode.js";
 import { toBytes } from "../../dist/graph/encode.js";
 import { print } from "../../dist/graph/print.js";
+import { pack, unpack } from "../../dist/pack/pack.js";
 import { dropDeadNodes } from "../../dist/passes/drop-dead-nodes.js";
 import { dropInitializerInputs } from "../../dist/passes/drop-initializer-inputs.js";
 import { liftConstants } from "../../dist/passes/lift-constants.js";
@@ -42,6 +44,24 @@ function modelCorpus(): Uint8Array[] {
   return models;
 }
 
+/** Packed, they are all small; what is too slow to pack for a fuzzer's start is left out. */
+let packed: Uint8Array[] | undefined;
+function packedCorpus(): Uint8Array[] {
+  packed ??= modelCorpus()
+    .filter((bytes, i) => bytes.length < 100_000 && (i < 20 || i % 20 === 0))
+    .map((bytes) => pack(fromBytes(bytes)))
+    .sort((a, b) => a.length - b.length);
+  return packed;
+}
+
+/** Most damaged files get a checksum that fits, or the fuzzer would not see past it. */
+const damagePacked: Target["damage"] = (bytes, random) => {
+  const out = mutate(bytes, random).slice();
+  if (out.length > checkedFrom && random() < 0.95)
+    new DataView(out.buffer).setUint32(5, crc32(out.subarray(checkedFrom)), true);
+  return out;
+};
+
 export const targets: readonly Target[] = [
   {
     name: "models",
@@ -59,5 +79,11 @@ export const targets: readonly Target[] = [
     corpus: modelCorpus,
     damage: mutateModel,
     parse: (bytes) => infer(fromBytes(bytes)),
+  },
+  {
+    name: "packed",
+    corpus: packedCorpus,
+    damage: damagePacked,
+    parse: unpack,
   },
 ];
