@@ -1,0 +1,107 @@
+/** Runs by recipe and seed come in; README's markdown rows go out: means and sample standard deviations. */
+
+export interface Stage {
+  readonly stage: string;
+  readonly parameters: number;
+  readonly nonzero: number;
+  readonly sizeBytes: number;
+  readonly entropyBytes: number;
+  readonly error: number;
+  readonly seconds: number;
+}
+export interface Run {
+  readonly stages: readonly Stage[];
+  /** The same network packed with the coder of Deep Compression as published. */
+  readonly publishedCoderBytes: number;
+}
+export interface Results {
+  /** By recipe. `recipe`: a hash of its settings. */
+  readonly runs: Record<string, { readonly net: string; readonly recipe: string; readonly seeds: Record<string, Run> }>;
+}
+
+export function summary(values: readonly number[]): { readonly mean: number; readonly deviation: number } {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  const squares = values.reduce((sum, v) => sum + (v - mean) ** 2, 0);
+  return { mean, deviation: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : Number.NaN };
+}
+
+const text = (values: readonly number[], digits: number, unit = ""): string => {
+  const { mean, deviation } = summary(values);
+  return `${mean.toFixed(digits)}${Number.isNaN(deviation) ? "" : ` ± ${deviation.toFixed(digits)}`}${unit}`;
+};
+
+/** One row per recipe that has runs. */
+export function rows({ runs }: Results): string {
+  const lines = Object.entries(runs).flatMap(([name, { seeds }]) => {
+    const list = Object.values(seeds);
+    if (list.length === 0) return [];
+    const stage = (pick: (stages: readonly Stage[]) => Stage | undefined, value: (s: Stage) => number) =>
+      list.map((r) => value(pick(r.stages)!));
+    const [dense, last] = [(s: readonly Stage[]) => s[0], (s: readonly Stage[]) => s.at(-1)];
+    const pruned = (s: readonly Stage[]) => s.find((x) => x.stage === "prune");
+    const rise = list.map((r) => 100 * (r.stages.at(-1)!.error - r.stages[0]!.error));
+    return [
+      [
+        name,
+        list.length,
+        text(
+          stage(dense, (s) => 100 * s.error),
+          2,
+          " %",
+        ),
+        text(
+          stage(pruned, (s) => s.parameters / s.nonzero),
+          1,
+          "x",
+        ),
+        text(
+          stage(pruned, (s) => 100 * s.error),
+          2,
+          " %",
+        ),
+        text(
+          stage(last, (s) => s.sizeBytes),
+          0,
+        ),
+        text(
+          list.map((r) => r.stages[0]!.sizeBytes / r.stages.at(-1)!.sizeBytes),
+          0,
+          "x",
+        ),
+        text(
+          stage(last, (s) => 100 * s.error),
+          2,
+          " %",
+        ),
+        text(rise, 2),
+        text(
+          stage(last, (s) => s.entropyBytes),
+          0,
+        ),
+        text(
+          list.map((r) => r.publishedCoderBytes),
+          0,
+        ),
+        text(
+          list.map((r) => r.stages.reduce((sum, s) => sum + s.seconds, 0)),
+          0,
+        ),
+      ].join(" | "),
+    ];
+  });
+  const head = [
+    "recipe",
+    "seeds",
+    "dense error",
+    "pruned",
+    "pruned error",
+    "file, bytes",
+    "smaller",
+    "file's error",
+    "rise, pp",
+    "zeroth-order bound, bytes",
+    "published coder, bytes",
+    "seconds",
+  ];
+  return [head.join(" | "), head.map(() => "---").join(" | "), ...lines].map((l) => `| ${l} |`).join("\n");
+}

@@ -1,0 +1,59 @@
+/** How the LeNets are compressed from untrained weights: a few numbers enter, a recipe leaves. */
+import type { RecipeInput } from "../methods/recipe.js";
+
+export interface LeNetSettings {
+  /** Epochs of dense training, of pruning, of training shared values (after each of the two ways of sharing). */
+  readonly dense: number;
+  readonly prune: number;
+  readonly share: number;
+  /** Cuts, one before each of the first epochs of pruning. */
+  readonly steps: number;
+  readonly sparsity: number;
+  readonly criterion: "lamp" | "fisher";
+  /** Samples per gradient run: a whole batch is fastest where the net is small, half a batch where two threads shall share it. */
+  readonly microBatch: number;
+  /** Images shifted by up to this many pixels in every training. */
+  readonly shift: number;
+  /** Ratio of dropout while dense. */
+  readonly dropout: number;
+  /** Allowed rises of the validation loss when values are shared, and when they are chosen again with the coder's price in mind (null: not done). */
+  readonly shareRise: number;
+  readonly priceRise: number | null;
+}
+
+/** Dense training with dropout; gradual pruning under the dense network's soft targets; few shared values; rate-distortion. */
+export function lenetRecipe(name: string, about: string, o: LeNetSettings): RecipeInput {
+  const adam = { optimizer: "adam", learningRate: 0.001, batchSize: 128, microBatch: o.microBatch, shift: o.shift };
+  const student = { ...adam, softTargets: { temperature: 3, weight: 1 }, dropout: 0 };
+  return {
+    name,
+    about,
+    dense: { train: { ...adam, optimizer: "adam", epochs: o.dense, softTargets: null, dropout: o.dropout } },
+    stages: [
+      {
+        method: "prune/magnitude",
+        name: "prune",
+        options: {
+          sparsity: o.sparsity,
+          criterion: o.criterion,
+          steps: o.steps,
+          train: { ...student, epochs: o.prune },
+        },
+      },
+      {
+        method: "quantize/cluster",
+        name: "cluster",
+        options: { lossRise: o.shareRise, train: { ...student, epochs: o.share } },
+      },
+      ...(o.priceRise === null
+        ? []
+        : [
+            {
+              method: "quantize/rate-distortion",
+              name: "rate-distortion",
+              options: { lossRise: o.priceRise, train: { ...student, epochs: o.share } },
+            },
+          ]),
+    ],
+  };
+}
