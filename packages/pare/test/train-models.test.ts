@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { parametersOf } from "../dist/analyze/parameters.js";
 import { fromArrays } from "../dist/data/from-table.js";
 import { openSplits } from "../dist/data/open.js";
 import { Emitter } from "../dist/graph/emit.js";
@@ -13,7 +14,6 @@ import { floats } from "../dist/graph/tensor.js";
 import { NetworkBuilder } from "../dist/methods/architecture/builder.js";
 import { network } from "../dist/methods/architecture/networks.js";
 import { evaluate } from "../dist/train/evaluate.js";
-import { parametersOf } from "../dist/train/parameters.js";
 import { rebatch } from "../dist/train/rebatch.js";
 import { train } from "../dist/train/train.js";
 

@@ -9,6 +9,7 @@ import { constantsOf, couple } from "./couple.js";
 import { groupsOf } from "./groups.js";
 import { macsOf } from "./macs.js";
 import { nonzeroIn } from "./nonzero.js";
+import { preprocessing } from "./parameters.js";
 
 const count = z.number().int().nonnegative();
 const value = z.object({
@@ -65,7 +66,8 @@ export interface InspectOptions {
 export function inspect(graph: Graph, options: InspectOptions = {}): Inspection {
   const coupling = couple(graph, options);
   const macs = macsOf(graph, coupling.inferred);
-  const counted = new Set<Tensor>();
+  // Mean and scale of the pixels are no parameters.
+  const counted = new Set<Tensor>([...preprocessing(graph)].map((name) => graph.initializers.get(name)!));
   const layers = graph.nodes.map((n, i) => ({
     name: n.name || n.outputs.find(Boolean) || n.op,
     op: n.op,

@@ -1,8 +1,9 @@
 /** Parameters as one flat vector: where each lies, what is masked, what shares values. */
+
+import type { Parameter } from "../analyze/parameters.js";
 import { PareError } from "../graph/error.js";
 import { sizeOf } from "../graph/tensor.js";
 import type { Codebook } from "./options.js";
-import type { Parameter } from "./parameters.js";
 
 export interface Segment {
   readonly parameter: Parameter;

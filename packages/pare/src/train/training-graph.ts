@@ -1,5 +1,6 @@
 /** A network and a loss come in; the graph of one gradient run over a micro-batch goes out, with every shape fixed. */
 import { infer } from "../analyze/infer.js";
+import { type Parameter, parametersOf } from "../analyze/parameters.js";
 import { differentiate } from "../autodiff/differentiate.js";
 import * as losses from "../autodiff/losses.js";
 import type { Dataset } from "../data/dataset.js";
@@ -10,7 +11,6 @@ import { sizeOf } from "../graph/tensor.js";
 import { raiseOpset } from "../passes/raise-opset.js";
 import type { FieldFeed } from "./feeds.js";
 import type { LossFunction, LossKind, SoftTargets } from "./options.js";
-import { type Parameter, parametersOf } from "./parameters.js";
 import { rebatch } from "./rebatch.js";
 import { softmaxBehind } from "./softmax-behind.js";
 import { embedTeacher } from "./teacher.js";
