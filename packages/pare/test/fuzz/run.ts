@@ -27,8 +27,9 @@ interface Job {
   readonly seed: number;
   readonly once: boolean;
 }
-/** Worker -> main, after each file. */
-interface Report {
+/** Worker -> main: once when the good files are there, then after each damaged one. */
+type Report = "ready" | Answer;
+interface Answer {
   readonly seed: number;
   readonly outcome: "read" | "refused" | { readonly failure: string };
 }
@@ -36,11 +37,12 @@ interface Report {
 function work({ target: name, seed: first, once }: Job): void {
   const target = targets.find((t) => t.name === name)!;
   target.corpus();
+  parentPort!.postMessage("ready");
   const shared = workerData as Job & { current: Int32Array };
   for (let seed = first; ; seed++) {
     Atomics.store(shared.current, 0, seed);
     const bytes = damaged(target, seed);
-    let outcome: Report["outcome"] = "read";
+    let outcome: Answer["outcome"] = "read";
     try {
       target.parse(bytes);
     } catch (error) {
@@ -48,7 +50,7 @@ function work({ target: name, seed: first, once }: Job): void {
       outcome = error instanceof PareError ? "refused" : { failure };
     }
     if (process.memoryUsage.rss() > maxBytes) outcome = { failure: `the process has grown past ${maxBytes} bytes` };
-    parentPort!.postMessage({ seed, outcome } satisfies Report);
+    parentPort!.postMessage({ seed, outcome } satisfies Answer);
     if (once || typeof outcome === "object") return;
   }
 }
@@ -58,8 +60,8 @@ interface Tally {
   refused: number;
 }
 
-/** Fuzzes one target until `until`; resolves with the failure, if there was one. */
-function fuzz(job: Job, until: number, tally: Tally): Promise<{ seed: number; failure: string } | null> {
+/** Fuzzes one target for `seconds`; resolves with the failure, if there was one. */
+function fuzz(job: Job, seconds: number, tally: Tally): Promise<{ seed: number; failure: string } | null> {
   return new Promise((resolve) => {
     const current = new Int32Array(new SharedArrayBuffer(4));
     current[0] = job.seed;
@@ -67,7 +69,8 @@ function fuzz(job: Job, until: number, tally: Tally): Promise<{ seed: number; fa
       workerData: { ...job, current },
       resourceLimits: { maxOldGenerationSizeMb: 2048 },
     });
-    let last = Date.now() + 60_000; // Loading the corpus takes its time.
+    let last = Date.now() + 60_000; // Loading the good files takes its time.
+    let until = Number.POSITIVE_INFINITY;
     const end = (failure: string | null) => {
       clearInterval(watch);
       worker.removeAllListeners();
@@ -78,8 +81,13 @@ function fuzz(job: Job, until: number, tally: Tally): Promise<{ seed: number; fa
       if (Date.now() - last > maxSeconds * 1000) end(`no answer within ${maxSeconds} seconds`);
       else if (Date.now() > until) end(null);
     }, 100);
-    worker.on("message", ({ outcome }: Report) => {
+    worker.on("message", (report: Report) => {
       last = Date.now();
+      if (report === "ready") {
+        until = last + seconds * 1000;
+        return;
+      }
+      const { outcome } = report;
       if (typeof outcome === "object") end(outcome.failure);
       else tally[outcome]++;
     });
@@ -108,7 +116,7 @@ async function main(): Promise<void> {
   for (const { name } of chosen) {
     const tally: Tally = { read: 0, refused: 0 };
     const job = { target: name, seed, once: values.once };
-    const failed = await fuzz(job, Date.now() + (seconds * 1000) / chosen.length, tally);
+    const failed = await fuzz(job, seconds / chosen.length, tally);
     console.log(`${name}: from seed ${seed}, ${tally.read} files read, ${tally.refused} refused`);
     if (failed) {
       process.exitCode = 1;
