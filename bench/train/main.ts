@@ -9,7 +9,7 @@ import { type Report, type Row, table } from "./table.js";
 
 /** Micro-batches by measurement; steps so that one round of one contender takes a few seconds. */
 const nets = {
-  "lenet-300-100": { microBatch: 64, steps: 400 },
+  "lenet-300-100": { microBatch: 128, steps: 400 },
   "lenet-5": { microBatch: 64, steps: 60 },
   "cnn-small": { microBatch: 64, steps: 80 },
   "resnet-20": { microBatch: 64, steps: 8 },
