@@ -6,6 +6,7 @@ import { isFixed } from "../ops/dims.js";
 import { isNone, type None, type Site } from "../ops/record.js";
 import { recordOf } from "../ops/registry.js";
 import { at, siteOf } from "../ops/site.js";
+import { isFloat } from "../ops/values.js";
 import { type Axis, bind, freshAxis, holdAxis, pick, type Reason, unfollowed } from "./axes.js";
 import { type Inferred, infer } from "./infer.js";
 import { type Dims, probes } from "./probe.js";
@@ -167,7 +168,11 @@ class Walk {
     if (!name) return null;
     const constant = this.#constants.get(name);
     if (!constant) return this.axes.get(name) ?? null;
-    const axes = constant.dims.map((n, d) => freshAxis(n, `${name}[${d}]`));
+    // Zero is no zero in quantized weights, and a table of indices is no weight.
+    const held: Reason | null = isFloat(constant.type)
+      ? null
+      : { by: "operator", at: at(node), why: `"${name}" holds ${constant.type}: prune before quantizing` };
+    const axes = constant.dims.map((n, d) => freshAxis(n, `${name}[${d}]`, held));
     uses.push({ tensor: name, node, input, axes });
     return axes;
   }

@@ -58,11 +58,16 @@ export function infer(graph: Graph, { inputs = {} }: InferOptions = {}): Inferre
     trustDeclared: Object.keys(inputs).length === 0,
     lenient: false,
   };
-  const given = graph.inputs.map((v) => (inputs[v.name] ? chosen(v, inputs[v.name]!) : v));
+  const given = graph.inputs.map((v) => (inputs[v.name] ? chosen(v, inputs[v.name]!) : sane(v)));
   const scope = inferBody(inference, graph, given, null);
   return { types: scope.types, values: scope.values, bodies: inference.bodies };
 }
 
+/** Some exporters write an open length as -1. */
+const sane = (v: Value): Value => ({
+  ...v,
+  shape: v.shape?.map((d) => (typeof d === "number" && d < 0 ? "" : d)) ?? null,
+});
 function chosen(v: Value, dims: readonly number[]): Value {
   const bad = dims.find((d) => !Number.isSafeInteger(d) || d < 0);
   if (bad !== undefined || (v.shape && v.shape.length !== dims.length))

@@ -26,6 +26,8 @@ interface Text {
 export const isNumber = (letter: Letter): boolean => /^\d/.test(letter.name);
 
 const parsed = new Map<string, Text>();
+/** Reshapes write texts of their own: what a long-lived process has seen is forgotten from time to time. */
+const remembered = 4096;
 function read(text: string): Text {
   const known = parsed.get(text);
   if (known) return known;
@@ -33,6 +35,7 @@ function read(text: string): Text {
   if (sides.length !== 2) throw new PareError(`axes "${text}" should have one "->"`);
   const [inputs, outputs] = sides.map((side) => side.split(",").map(terms)) as [Written[][], Written[][]];
   const result = { inputs, outputs };
+  if (parsed.size >= remembered) parsed.clear();
   parsed.set(text, result);
   return result;
 }

@@ -3,16 +3,10 @@ import type { Dim, Shape } from "../graph/graph.js";
 import { sameDim } from "./dims.js";
 import { shown } from "./lengths.js";
 import { reject } from "./move.js";
-import type { Operator, Site } from "./record.js";
+import type { AttributeReader, Operator, Site } from "./record.js";
 import { awaits, none, op } from "./record.js";
+import { type RecurrentAttributes, recurrentGradient } from "./recurrent-gradient.js";
 import { need } from "./site.js";
-
-interface RecurrentAttributes {
-  readonly direction: string;
-  readonly hidden: number | null;
-  /** 1: x and y are [n t ..] instead of [t n ..]. */
-  readonly layout: number;
-}
 
 /** x [t n i], W [d (gates h) i], R [d (gates h) h], B [d (2 gates h)] -> Y [t d n h], the last states [d n h]. */
 const recurrent = (type: string, gates: number, states: number): Operator =>
@@ -23,6 +17,10 @@ const recurrent = (type: string, gates: number, states: number): Operator =>
       direction: r.string("direction", "forward"),
       hidden: r.has("hidden_size") ? r.int("hidden_size") : null,
       layout: r.int("layout", 0),
+      activations: stringsOf(r),
+      linearBeforeReset: r.int("linear_before_reset", 0) !== 0,
+      clip: r.has("clip"),
+      inputForget: r.int("input_forget", 0) !== 0,
     }),
     axes: (s) => {
       const rows = gates === 1 ? "h" : `(${gates} h)`;
@@ -39,9 +37,7 @@ const recurrent = (type: string, gates: number, states: number): Operator =>
       const last: Shape = s.a.layout ? [n, d, h] : [d, n, h];
       return [y, ...Array<Shape>(states).fill(last)].map((shape) => ({ type: element, shape }));
     },
-    grad: none(
-      "unroll it first: its steps are hidden inside one node, and onnxruntime's inference kernels do not give their states out",
-    ),
+    grad: (g, s) => recurrentGradient(g, s, gates),
     quant: "weights",
     packs: awaits("recurrent"),
     // Opset 7 dropped output_sequence, which said that Y may be left out; opset 14 added layout.
@@ -57,6 +53,11 @@ const recurrent = (type: string, gates: number, states: number): Operator =>
     },
     fold: none("not shape arithmetic"),
   });
+
+const stringsOf = (r: AttributeReader): readonly string[] | null => {
+  const a = r.raw("activations");
+  return a?.kind === "strings" ? a.value : null;
+};
 
 /** The hidden size, and that x, W and R fit together. */
 function hiddenOf(s: Site<RecurrentAttributes>, gates: number, inputs: Dim, directions: number): Dim {

@@ -110,4 +110,44 @@ export const ownStructureCases: readonly [
     { mode: "nearest", axes: [2, 3], keep_aspect_ratio_policy: "not_larger" },
     [x, null, null, ints(8, 9)],
   ],
+  [
+    "LSTM",
+    14,
+    { hidden_size: 3 },
+    [
+      [4, 2, 5],
+      [1, 12, 5],
+      [1, 12, 3],
+    ],
+  ],
+  [
+    "LSTM",
+    14,
+    { hidden_size: 3, direction: "bidirectional" },
+    [[4, 2, 5], [2, 12, 5], [2, 12, 3], [2, 24], null, [2, 2, 3], [2, 2, 3]],
+  ],
+  ["LSTM", 7, { hidden_size: 3, direction: "reverse" }, [[4, 2, 5], [1, 12, 5], [1, 12, 3], [1, 24], null, [1, 2, 3]]],
+  ["GRU", 14, { hidden_size: 3 }, [[4, 2, 5], [1, 9, 5], [1, 9, 3], [1, 18], null, [1, 2, 3]]],
+  [
+    "GRU",
+    14,
+    { hidden_size: 3, linear_before_reset: 1, direction: "bidirectional" },
+    [
+      [4, 2, 5],
+      [2, 9, 5],
+      [2, 9, 3],
+      [2, 18],
+    ],
+  ],
+  [
+    "GRU",
+    14,
+    { hidden_size: 3, linear_before_reset: 1 },
+    [
+      [1, 2, 5],
+      [1, 9, 5],
+      [1, 9, 3],
+    ],
+  ],
+  ["RNN", 14, { hidden_size: 3 }, [[4, 2, 5], [1, 3, 5], [1, 3, 3], [1, 6], null, [1, 2, 3]]],
 ];
