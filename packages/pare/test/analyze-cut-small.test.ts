@@ -261,6 +261,36 @@ const nets: readonly [string, number[], () => Graph][] = [
     },
   ],
   [
+    "a sum over rectified channels",
+    [8],
+    () => {
+      const n = new Net(image);
+      const c = n.op("Relu", [n.op("Conv", ["x", [8, 3, 3, 3], [8]], { pads })]);
+      return n.done(n.op("ReduceSum", [c, n.ints(1)]));
+    },
+  ],
+  [
+    "a sum over sigmoids counts what is zeroed: held",
+    [],
+    () => {
+      const n = new Net(image);
+      const c = n.op("Sigmoid", [n.op("Conv", ["x", [8, 3, 3, 3], [8]], { pads })]);
+      return n.done(n.op("ReduceSum", [c, n.ints(1)]));
+    },
+  ],
+  [
+    "linear attention: elu + 1 of zero is one, so query and key channels are held",
+    [6],
+    () => {
+      const n = new Net([2, 6, 16]);
+      const positive = (x: string) => n.op("Add", [n.op("Elu", [x]), n.g.scalar(1)]);
+      const [q, k] = [positive(n.op("MatMul", ["x", [16, 4]])), positive(n.op("MatMul", ["x", [16, 4]]))];
+      const v = n.op("MatMul", ["x", [16, 6]]);
+      const kv = n.op("MatMul", [n.op("Transpose", [k], { perm: [0, 2, 1] }), v]);
+      return n.done(n.op("MatMul", [n.op("MatMul", [q, kv]), [6, 5]]));
+    },
+  ],
+  [
     "one bias for two layers of which one is held",
     [8],
     () => {

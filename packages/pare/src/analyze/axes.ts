@@ -5,7 +5,7 @@
  * So a product joins lists, a concatenation joins arrays, slicing and shuffling are indexing, and cutting is one mask per axis.
  */
 import type { AxesPick, AxesSpec } from "../ops/record.js";
-import { isNumber, type Letter, lengthsOf, signature } from "./signature.js";
+import { isNumber, type Letter, lengthsOf, type Signature, signature } from "./signature.js";
 
 /** Why channels may not go. */
 export interface Reason {
@@ -172,53 +172,84 @@ export function factor(axis: Axis, lengths: readonly number[], names: readonly s
   return split;
 }
 
+/** The axes of a tensor, and for each whether an index that is gone is zero there when its weights are only set to zero. */
+export interface Followed {
+  readonly axes: readonly Axis[];
+  readonly zero: readonly boolean[];
+}
 export interface Bound {
   readonly spec: AxesSpec;
-  /** Axes of the inputs; null where absent. */
-  readonly inputs: readonly (readonly Axis[] | null)[];
+  /** null where absent. */
+  readonly inputs: readonly (Followed | null)[];
+  /** The operator's rule of zeros along one axis. */
+  readonly zero: (z: readonly (boolean | null | undefined)[]) => boolean;
   readonly outputs: readonly (readonly number[] | null)[];
   /** The node, for reasons and names. */
   readonly at: string;
 }
-const shapeOf = (axes: readonly Axis[] | null): readonly number[] | null => axes?.map((a) => a.length) ?? null;
+/** Which inputs have a letter, and whether they are zero along it. */
+interface Meeting {
+  axis: Axis;
+  readonly zero: (boolean | null | undefined)[];
+}
 
 /** Applies a signature: ties the inputs' axes and returns the outputs'. Throws PareError where the text does not fit the shapes. */
-export function bind({ spec, inputs, outputs, at }: Bound): (readonly Axis[] | null)[] {
-  const shapes = inputs.map(shapeOf);
+export function bind({ spec, inputs, outputs, zero, at }: Bound): (Followed | null)[] {
+  const shapes = inputs.map((x) => x?.axes.map((a) => a.length) ?? null);
   const ranks = (list: readonly (readonly number[] | null)[]) => list.map((s) => s?.length ?? null);
   const s = signature(spec.text, ranks(shapes), ranks(outputs));
   const lengths = lengthsOf(s, shapes, outputs, spec.sizes ?? {});
-  const letters = new Map<string, Axis>();
+  const letters = new Map<string, Meeting>();
   const position = (l: Letter): Reason => ({ by: "position", at, why: `position or count of "${l.name}" matters` });
-  const meet = (l: Letter, axis: Axis): void => {
+  const meeting = (axis: Axis): Meeting => ({ axis, zero: inputs.map((x) => (x ? null : undefined)) });
+  const meet = (l: Letter, axis: Axis, input: number, isZero: boolean): void => {
     if (l.fixed) holdAxis(axis, position(l));
     if (l.measured) holdAxis(axis, { by: "statistic", at, why: `a statistic is taken over "${l.name}"` });
     // A broadcast axis of length 1 ties nothing.
     if (isNumber(l) || axis.length !== lengths.get(l.name)) return;
-    const known = letters.get(l.name);
-    if (known) tieAxes(known, axis, at);
-    else letters.set(l.name, axis);
+    const known = letters.get(l.name) ?? meeting(axis);
+    if (letters.has(l.name)) tieAxes(known.axis, axis, at);
+    letters.set(l.name, known);
+    known.zero[input] = isZero && known.zero[input] !== false;
   };
   s.inputs.forEach((term, i) => {
     term?.forEach((p, d) => {
-      const axis = inputs[i]![d]!;
-      const parts = partsOf(axis, p.letters, p.sum, lengths, at);
+      const { axes, zero: isZero } = inputs[i]!;
+      const parts = partsOf(axes[d]!, p.letters, p.sum, lengths, at);
       p.letters.forEach((l, k) => {
-        meet(l, parts[k]!);
+        meet(l, parts[k]!, i, isZero[d]!);
       });
     });
   });
-  const axisOf = (l: Letter): Axis => {
-    if (isNumber(l)) return freshAxis(Number(l.name), `${at}.${l.name}`, position(l));
+  holdSums(s, letters, at);
+  const outputOf = (l: Letter): { axis: Axis; zero: boolean } => {
+    if (isNumber(l)) return { axis: freshAxis(Number(l.name), `${at}.${l.name}`, position(l)), zero: true };
     const known =
-      letters.get(l.name) ?? freshAxis(lengths.get(l.name)!, `${at}.${l.name}`, l.fixed ? position(l) : null);
+      letters.get(l.name) ?? meeting(freshAxis(lengths.get(l.name)!, `${at}.${l.name}`, l.fixed ? position(l) : null));
     letters.set(l.name, known);
-    return known;
+    return { axis: known.axis, zero: l.fixed || zero(known.zero) };
   };
-  return s.outputs.map(
-    (term) =>
-      term?.map((p) => (p.sum ? p.letters.flatMap((l) => [...axisOf(l)]) : product(p.letters.map(axisOf)))) ?? null,
-  );
+  return s.outputs.map((term) => {
+    const axes = term?.map((p) => {
+      const parts = p.letters.map(outputOf);
+      const list = parts.map((q) => q.axis);
+      return { axis: p.sum ? list.flat() : product(list), zero: parts.every((q) => q.zero || isHeld(q.axis)) };
+    });
+    return axes ? { axes: axes.map((a) => a.axis), zero: axes.map((a) => a.zero) } : null;
+  });
+}
+const isHeld = (axis: Axis): boolean => [...new Set(axis)].every((list) => resolve(list).every((c) => c.held));
+
+/** A sum over an axis counts what is there of a channel that is only set to zero: a sigmoid of it, say. Unless one factor is zero, none may go. */
+function holdSums(s: Signature, letters: ReadonlyMap<string, Meeting>, at: string): void {
+  const seen = new Set(s.outputs.flatMap((term) => term ?? []).flatMap((p) => p.letters.map((l) => l.name)));
+  for (const [name, { axis, zero }] of letters)
+    if (!seen.has(name) && !zero.includes(true))
+      holdAxis(axis, {
+        by: "statistic",
+        at,
+        why: `a sum is taken over "${name}", and what is set to zero is not zero there`,
+      });
 }
 function partsOf(
   axis: Axis,
@@ -241,12 +272,13 @@ function partsOf(
 }
 
 /** Slice, Gather by constants: the output's axes are picked indices of input 0's. */
-export function pick({ picks }: AxesPick, x: readonly Axis[], at: string): readonly Axis[] {
-  return picks.flatMap(({ from, indices, dropped }) => {
-    const axis = x[from]!;
+export function pick({ picks }: AxesPick, x: Followed, at: string): Followed {
+  const out = picks.flatMap(({ from, indices, dropped }) => {
+    const axis = x.axes[from]!;
     const rows = indices?.map((i) => axis[i]!) ?? axis;
-    if (!dropped) return [rows];
+    if (!dropped) return [{ axis: rows, zero: x.zero[from]! }];
     hold(rows[0]!, { by: "position", at, why: "this index is picked by number" });
     return [];
   });
+  return { axes: out.map((o) => o.axis), zero: out.map((o) => o.zero) };
 }

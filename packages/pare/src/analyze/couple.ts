@@ -7,7 +7,7 @@ import { isNone, type None, type Site } from "../ops/record.js";
 import { recordOf } from "../ops/registry.js";
 import { at, siteOf } from "../ops/site.js";
 import { isFloat } from "../ops/values.js";
-import { type Axis, bind, freshAxis, holdAxis, pick, type Reason, unfollowed } from "./axes.js";
+import { type Axis, bind, type Followed, freshAxis, holdAxis, pick, type Reason, unfollowed } from "./axes.js";
 import { type Inferred, infer } from "./infer.js";
 import { type Dims, probes } from "./probe.js";
 
@@ -65,6 +65,8 @@ function inferAny(graph: Graph, chosen: Dims): { inferred: Inferred; inputs: Dim
 
 class Walk {
   readonly axes = new Map<string, readonly Axis[]>();
+  /** By axis of what nodes compute: is an index that is gone zero there when its weights are only set to zero? */
+  readonly #zero = new Map<string, readonly boolean[]>();
   readonly uses: Use[] = [];
   readonly #constants: ReadonlyMap<string, Tensor>;
 
@@ -106,8 +108,10 @@ class Walk {
     if (!isNone(outputs)) {
       this.uses.push(...uses);
       node.outputs.forEach((o, k) => {
-        const axes = outputs[k];
-        if (o && axes) this.axes.set(o, axes);
+        const found = outputs[k];
+        if (!o || !found) return;
+        this.axes.set(o, found.axes);
+        this.#zero.set(o, found.zero);
       });
       return;
     }
@@ -128,7 +132,7 @@ class Walk {
     });
   }
 
-  #bound(node: Node, label: string, uses: Use[]): readonly (readonly Axis[] | null)[] | None {
+  #bound(node: Node, label: string, uses: Use[]): readonly (Followed | null)[] | None {
     const record = recordOf(node)!;
     const { types, values } = this.inferred;
     const typeOf = (name: string) => (name ? (types.get(name) ?? null) : null);
@@ -154,8 +158,9 @@ class Walk {
     const inputs = node.inputs.map((_, i) => (terms[i]?.trim() ? this.#read(node, i, uses) : null));
     if (inputs.some((x, i) => !x && node.inputs[i] && terms[i]?.trim()))
       return { none: "the shape of its input is not known" };
+    const zero = (z: readonly (boolean | null | undefined)[]) => record.zero?.(z, site) ?? false;
     try {
-      return bind({ spec, inputs, outputs: shapes as (readonly number[] | null)[], at: label });
+      return bind({ spec, inputs, outputs: shapes as (readonly number[] | null)[], zero, at: label });
     } catch (error) {
       if (error instanceof PareError) return { none: error.message };
       throw error;
@@ -163,18 +168,21 @@ class Walk {
   }
 
   /** The axes of input i: a constant's are its reader's own. */
-  #read(node: Node, input: number, uses: Use[]): readonly Axis[] | null {
+  #read(node: Node, input: number, uses: Use[]): Followed | null {
     const name = node.inputs[input]!;
     if (!name) return null;
     const constant = this.#constants.get(name);
-    if (!constant) return this.axes.get(name) ?? null;
+    if (!constant) {
+      const axes = this.axes.get(name);
+      return axes ? { axes, zero: this.#zero.get(name) ?? axes.map(() => false) } : null;
+    }
     // Zero is no zero in quantized weights, and a table of indices is no weight.
     const held: Reason | null = isFloat(constant.type)
       ? null
       : { by: "operator", at: at(node), why: `"${name}" holds ${constant.type}: prune before quantizing` };
     const axes = constant.dims.map((n, d) => freshAxis(n, `${name}[${d}]`, held));
     uses.push({ tensor: name, node, input, axes });
-    return axes;
+    return { axes, zero: axes.map(() => true) };
   }
 }
 

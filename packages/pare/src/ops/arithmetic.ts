@@ -5,26 +5,31 @@ import { times } from "./calculus.js";
 import { broadcasting, inexact, type Names, unary } from "./elementwise.js";
 import { type GradientSite, none, type Operator } from "./record.js";
 import { isInteger, numbersOf } from "./values.js";
+import { allZero, anyZero, keepsZero } from "./zero.js";
 
 /** Rounds an exact result to what the type holds, so that folding repeats the kernel's arithmetic. */
 const settle = (value: number, type: ElementType): number => (type === "float32" ? Math.fround(value) : value);
 
 const add = broadcasting("Add", {
+  zero: allZero,
   grad: (_, _i, { dy }) => dy,
   quant: "arithmetic",
   fold: ([a, b], _, t) => settle(a! + b!, t),
 });
 const sub = broadcasting("Sub", {
+  zero: allZero,
   grad: (g, i, { dy }) => (i === 0 ? dy : g.op("Neg", [dy])),
   quant: "arithmetic",
   fold: ([a, b], _, t) => settle(a! - b!, t),
 });
 const mul = broadcasting("Mul", {
+  zero: anyZero,
   grad: (g, i, { x, dy }) => g.op("Mul", [dy, x[1 - i]!]),
   quant: "arithmetic",
   fold: ([a, b], _, t) => settle(a! * b!, t),
 });
 const div = broadcasting("Div", {
+  zero: keepsZero,
   grad: (g, i, { x, y, dy }) => {
     const over = g.op("Div", [dy, x[1]!]);
     return i === 0 ? over : g.op("Neg", [g.op("Mul", [over, y])]);
@@ -36,6 +41,7 @@ const div = broadcasting("Div", {
 
 /** x^p. Where p is one known number the gradient needs no logarithm and no division. */
 const pow = broadcasting("Pow", {
+  zero: (z, s) => z[0] === true && (s.value(1) ? (numbersOf(s.value(1)!)?.every((p) => p > 0) ?? false) : false),
   grad: (g, i, f, _, s) => (i === 0 ? powerOfBase(g, f, s) : powerOfExponent(g, f)),
   quant: "arithmetic",
   fold: inexact,
@@ -63,6 +69,7 @@ function powerOfExponent(g: Emitter, { x: [x], y, dy }: Names): string {
 /** Max, Min: the inputs that reach the extreme share the gradient. */
 const extreme = (type: "Max" | "Min") =>
   broadcasting(type, {
+    zero: allZero,
     grad: (g, i, { x, y, dy }) => {
       if (x.length === 1) return dy;
       const hits = x.map((v) => g.cast(g.op("Equal", [v, y]), g.floatType));
@@ -73,12 +80,9 @@ const extreme = (type: "Max" | "Min") =>
     fold: (x) => (type === "Max" ? Math.max(...x) : Math.min(...x)),
   });
 
-const sum = broadcasting("Sum", {
-  grad: (_, _i, { dy }) => dy,
-  quant: "arithmetic",
-  fold: inexact,
-});
+const sum = broadcasting("Sum", { zero: allZero, grad: (_, _i, { dy }) => dy, quant: "arithmetic", fold: inexact });
 const mean = broadcasting("Mean", {
+  zero: allZero,
   grad: (g, _i, { x, dy }) => times(g, dy, 1 / x.length),
   quant: "arithmetic",
   fold: inexact,
@@ -97,23 +101,24 @@ const mod = broadcasting("Mod", {
   fold: ([a, b], { fmod }) => (fmod ? a! % b! : a! - b! * Math.floor(a! / b!)),
 });
 
-const neg = unary("Neg", { grad: (g, { dy }) => g.op("Neg", [dy]), quant: "passes", fold: (x) => -x });
+const neg = unary("Neg", { zero: true, grad: (g, { dy }) => g.op("Neg", [dy]), quant: "passes", fold: (x) => -x });
 const abs = unary("Abs", {
+  zero: true,
   grad: (g, { x, dy }) => g.op("Mul", [dy, g.op("Sign", [x])]),
   quant: "passes",
   fold: (x) => Math.abs(x),
 });
 
 const steps = none("a step function: quantizing its input would move the steps");
-const floor = unary("Floor", { grad: "zero", quant: steps, fold: (x) => Math.floor(x) });
-const ceil = unary("Ceil", { grad: "zero", quant: steps, fold: (x) => Math.ceil(x) });
+const floor = unary("Floor", { zero: true, grad: "zero", quant: steps, fold: (x) => Math.floor(x) });
+const ceil = unary("Ceil", { zero: true, grad: "zero", quant: steps, fold: (x) => Math.ceil(x) });
 /** Halves go to the even neighbour. */
 const roundEven = (x: number): number => {
   const near = Math.round(x);
   return Math.abs(x - Math.trunc(x)) === 0.5 && near % 2 !== 0 ? near - 1 : near;
 };
-const round = unary("Round", { grad: "zero", quant: steps, fold: roundEven });
-const sign = unary("Sign", { grad: "zero", quant: steps, fold: (x) => Math.sign(x) });
+const round = unary("Round", { zero: true, grad: "zero", quant: steps, fold: roundEven });
+const sign = unary("Sign", { zero: true, grad: "zero", quant: steps, fold: (x) => Math.sign(x) });
 
 export const arithmetic: readonly Operator[] = [
   add,

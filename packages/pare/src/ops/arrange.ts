@@ -6,6 +6,7 @@ import { inverse, letters, moved, reject, stridesOf, unknownRank, yDims } from "
 import type { GradientSite, Operator, Site } from "./record.js";
 import { awaits, none, op } from "./record.js";
 import { need } from "./site.js";
+import { keepsZero } from "./zero.js";
 
 const permOf = (s: Site<{ perm: readonly number[] | null }>, rank: number): number[] => {
   const perm = s.a.perm?.map((p) => axisIn(s.node, p, rank)) ?? Array.from({ length: rank }, (_, d) => rank - 1 - d);
@@ -17,6 +18,7 @@ const permOf = (s: Site<{ perm: readonly number[] | null }>, rank: number): numb
 const Transpose = op<{ perm: readonly number[] | null }>({
   type: "Transpose",
   domain: "",
+  zero: keepsZero,
   attrs: (r) => ({ perm: r.ints("perm") }),
   axes: (s) => {
     const x = s.x[0]?.shape;
@@ -51,6 +53,7 @@ interface Block {
 }
 const moves = {
   domain: "",
+  zero: keepsZero,
   quant: "passes" as const,
   packs: awaits("transpose"),
   raise: "same" as const,

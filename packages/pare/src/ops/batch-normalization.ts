@@ -5,6 +5,7 @@ import type { Node, ValueType } from "../graph/graph.js";
 import { inexact } from "./elementwise.js";
 import { awaits, type GradientSite, type Operator, op, type Site } from "./record.js";
 import { at, need } from "./site.js";
+import { scaledZero } from "./zero.js";
 
 interface BatchNorm {
   readonly epsilon: number;
@@ -17,6 +18,7 @@ interface BatchNorm {
 /** x [n c s...]; scale, bias, mean, var [c]. */
 const batchNormalization = op<BatchNorm>({
   type: "BatchNormalization",
+  zero: scaledZero,
   untrained: [3, 4],
   domain: "",
   attrs: (r) => ({

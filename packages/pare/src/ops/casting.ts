@@ -6,9 +6,11 @@ import { unary } from "./elementwise.js";
 import { type AttributeReader, awaits, none, type Operator, op } from "./record.js";
 import { at, need } from "./site.js";
 import { isInteger, numbersOf } from "./values.js";
+import { keepsZero } from "./zero.js";
 
 const identity = op({
   type: "Identity",
+  zero: keepsZero,
   domain: "",
   attrs: () => ({}),
   axes: "a... -> a...",
@@ -38,6 +40,7 @@ const castTo = (x: number, to: ElementType): number => {
 };
 
 const cast = unary<{ to: ElementType }>("Cast", {
+  zero: true,
   attrs: targetOf,
   type: (_, a) => a.to,
   grad: (g, { dy }, _, s) => g.cast(dy, need(s, 0).type),
@@ -55,6 +58,7 @@ const cast = unary<{ to: ElementType }>("Cast", {
 
 const castLike = op({
   type: "CastLike",
+  zero: keepsZero,
   domain: "",
   attrs: () => ({}),
   axes: "a..., -> a...",
@@ -73,6 +77,7 @@ const castLike = op({
 /** Dropout: ratio is an attribute before opset 12, and `is_test` before opset 7 says whether anything is dropped. */
 const dropout = op({
   type: "Dropout",
+  zero: keepsZero,
   domain: "",
   attrs: (r) => ({
     ratio: r.opset < 12 ? r.float("ratio", 0.5) : null,

@@ -51,6 +51,7 @@ const Constant = op<{ tensor: Tensor | null }>({
 const ConstantOfShape = op<{ value: Tensor | null }>({
   ...common,
   type: "ConstantOfShape",
+  zero: (_, s) => (s.a.value ? numbersOf(s.a.value)?.[0] === 0 : true),
   attrs: (r) => ({ value: r.tensor("value") }),
   axes: (s) => (s.y[0]?.shape ? ` -> ${letters(s.y[0].shape, (d) => `a${d}`)}` : unknownRank),
   shape: (s) => {

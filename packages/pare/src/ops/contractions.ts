@@ -7,6 +7,7 @@ import { broadcast, sameDim } from "./dims.js";
 import { inexact, raiseBroadcast } from "./elementwise.js";
 import { awaits, type GradientSite, type Operator, op, type Site } from "./record.js";
 import { at, need } from "./site.js";
+import { anyZero, contractsZero } from "./zero.js";
 
 interface GemmAttributes {
   readonly alpha: number;
@@ -18,6 +19,7 @@ interface GemmAttributes {
 /** y [m n] = alpha A B + beta C, with A [m k] or [k m] and B [k n] or [n k]. */
 const gemm = op<GemmAttributes>({
   type: "Gemm",
+  zero: contractsZero,
   domain: "",
   attrs: (r) => ({
     alpha: r.float("alpha", 1),
@@ -74,6 +76,7 @@ const withLength1 = (shape: Shape, first: boolean): Shape =>
 /** NumPy's matmul: y [b... m n] = A [b... m k] B [b... k n]; a vector is a matrix whose other axis is dropped again. */
 const matmul = op({
   type: "MatMul",
+  zero: anyZero,
   domain: "",
   attrs: () => ({}),
   axes: (s) => {

@@ -16,6 +16,7 @@ import {
 } from "./record.js";
 import { at, need } from "./site.js";
 import { explicitPads, type FullWindow, fullWindow, reach, slideLength, type Window, windowOf } from "./window.js";
+import { contractsZero } from "./zero.js";
 
 interface ConvAttributes {
   readonly window: Window;
@@ -87,6 +88,7 @@ const groups = (channels: (kept: Kept) => number | undefined, perGroup: (kept: K
 /** x [n (g c) s...], w [(g o) c k...], b [(g o)] -> y [n (g o) t...]. */
 const conv = op<ConvAttributes>({
   type: "Conv",
+  zero: contractsZero,
   domain: "",
   attrs: convAttributes,
   axes: (s) => ({ text: "n (g c) s!..., (g o) c k!..., (g o) -> n (g o) t!...", sizes: { g: s.a.group } }),
@@ -155,6 +157,7 @@ function transposeAxis(s: Site<TransposeAttributes>, f: FullWindow, d: number, n
 /** x [n (g c) s...], w [(g c) o k...], b [(g o)] -> y [n (g o) t...]: the input gradient of a Conv, run forward. */
 const convTranspose = op<TransposeAttributes>({
   type: "ConvTranspose",
+  zero: contractsZero,
   domain: "",
   attrs: (r) => ({
     ...convAttributes(r),

@@ -3,6 +3,7 @@ import { axisIn } from "./dims.js";
 import { awaits, none, type Operator, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf } from "./values.js";
+import { keepsZero } from "./zero.js";
 
 interface Running {
   readonly exclusive: boolean;
@@ -10,6 +11,7 @@ interface Running {
 }
 const cumSum = op<Running>({
   type: "CumSum",
+  zero: keepsZero,
   domain: "",
   attrs: (r) => ({ exclusive: r.int("exclusive", 0) !== 0, reverse: r.int("reverse", 0) !== 0 }),
   axes: (s) => {

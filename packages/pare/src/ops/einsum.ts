@@ -8,6 +8,7 @@ import { broadcast, sameDim } from "./dims.js";
 import { inexact } from "./elementwise.js";
 import { awaits, type GradientSite, type Operator, op, type Site } from "./record.js";
 import { at, need } from "./site.js";
+import { anyZero } from "./zero.js";
 
 /** One letter per axis; "." stands for the axes of an ellipsis. */
 interface Equation {
@@ -63,6 +64,7 @@ function lengths(s: Site<Equation>): { letters: Map<string, Dim>; rest: Shape } 
 
 const einsum = op<Equation>({
   type: "Einsum",
+  zero: anyZero,
   domain: "",
   attrs: (r) => parse(r.node, r.string("equation")),
   axes: (s) => {

@@ -15,6 +15,7 @@ import {
   op,
   type QuantRole,
   type Site,
+  type ZeroRule,
 } from "./record.js";
 import { at, need } from "./site.js";
 import { numbersOf, smallElements, tensorOf } from "./values.js";
@@ -35,6 +36,8 @@ export interface UnarySpec<A> {
   /** dL/dx; "zero" where the derivative is zero almost everywhere. */
   readonly grad: ((g: Emitter, f: Flow, a: A, s: GradientSite<A>) => string) | "zero" | None;
   readonly quant: QuantRole;
+  /** f(0) = 0. */
+  readonly zero?: boolean | ((a: A) => boolean);
   readonly kernel?: string;
   readonly type?: (x: ValueType, a: A) => ElementType;
   readonly raise?: Operator<A>["raise"];
@@ -71,6 +74,7 @@ export function unary<A = unknown>(type: string, spec: UnarySpec<A>): Operator {
           ? (_, s) => s.inputs.map(() => null)
           : grad,
     quant: spec.quant,
+    zero: (z, s) => z[0] === true && (typeof spec.zero === "function" ? spec.zero(s.a) : spec.zero === true),
     packs: awaits(spec.kernel ?? type.toLowerCase()),
     raise: spec.raise ?? dropConsumed,
     rewrite: "none needed",
@@ -98,6 +102,7 @@ export interface BroadcastSpec<A> {
   /** dL/d(input i) at the output's shape; the maker sums it back to the input's. null: zero. */
   readonly grad: ((g: Emitter, i: number, f: Names, a: A, s: GradientSite<A>) => string | null) | None;
   readonly quant: QuantRole;
+  readonly zero?: ZeroRule<A>;
   readonly kernel?: string;
   readonly type?: (x: readonly ValueType[]) => ElementType;
   readonly fold?: ((x: readonly number[], a: A, type: ElementType) => number) | None;
@@ -141,6 +146,7 @@ export function broadcasting<A = unknown>(type: string, spec: BroadcastSpec<A>):
           }
         : grad,
     quant: spec.quant,
+    ...(spec.zero ? { zero: spec.zero } : {}),
     packs: awaits(spec.kernel ?? type.toLowerCase()),
     raise: raiseBroadcast,
     rewrite: "none needed",

@@ -8,6 +8,7 @@ import type { Kept, Operator, Rewrite, Site } from "./record.js";
 import { awaits, none, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
+import { keepsZero } from "./zero.js";
 
 const common = {
   domain: "",
@@ -29,6 +30,7 @@ function indicesOf(s: Site<{ axis: number }>, size: number): number[] | null {
 const Gather = op<{ axis: number }>({
   ...common,
   type: "Gather",
+  zero: keepsZero,
   attrs: (r) => ({ axis: r.int("axis", 0) }),
   axes: (s) => {
     const x = xDims(s);

@@ -7,6 +7,7 @@ import { inexact } from "./elementwise.js";
 import { lpGradient } from "./pools.js";
 import { type AttributeReader, awaits, type GradientSite, type Operator, op, type QuantRole } from "./record.js";
 import { at, need } from "./site.js";
+import { keepsZero } from "./zero.js";
 
 /** x [n c s...] -> y [n c 1...]. */
 const globalPool = <A>(
@@ -19,6 +20,7 @@ const globalPool = <A>(
   op<A>({
     type,
     domain: "",
+    zero: keepsZero,
     attrs,
     axes: (s) => `n c s!... -> n c${" 1".repeat(Math.max(0, (s.x[0]?.shape?.length ?? 4) - 2))}`,
     shape: (s) => {

@@ -10,6 +10,7 @@ import type { AttributeReader, Operator, Site } from "./record.js";
 import { awaits, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
+import { keepsZero, piecesZero } from "./zero.js";
 
 const pieces = (count: number): string => `(${Array.from({ length: count }, (_, i) => `p${i}`).join(" + ")})`;
 /** The pattern of one tensor whose axis `axis` is `piece` and whose other axes all tensors share. */
@@ -17,6 +18,7 @@ const at = (shape: Shape, axis: number, piece: string): string => letters(shape,
 
 const Concat = op<{ axis: number }>({
   type: "Concat",
+  zero: piecesZero,
   domain: "",
   attrs: (r) => ({ axis: r.opset < 4 ? r.int("axis", 1) : r.int("axis") }),
   axes: (s) => {
@@ -112,6 +114,7 @@ function sizesOf(s: Site<SplitAttributes>, length: Dim): Dim[] {
 
 const Split = op<SplitAttributes>({
   type: "Split",
+  zero: keepsZero,
   domain: "",
   attrs: (r: AttributeReader) => ({
     axis: r.int("axis", 0),

@@ -8,6 +8,7 @@ import { axisIn } from "./dims.js";
 import { dropConsumed, inexact } from "./elementwise.js";
 import { type AttributeReader, awaits, type GradientSite, type Operator, op, type Site } from "./record.js";
 import { at, need } from "./site.js";
+import { anyZero, scaledZero } from "./zero.js";
 
 const mul = (g: Emitter, a: string, b: string): string => g.op("Mul", [a, b]);
 export const meanOver = (g: Emitter, x: string, axes: readonly number[]): string =>
@@ -44,6 +45,7 @@ interface Epsilon {
 /** x [n c s...], scale and bias [c]: statistics over s of each channel of each sample. */
 const instance = op<Epsilon>({
   type: "InstanceNormalization",
+  zero: scaledZero,
   domain: "",
   attrs: (r) => ({ epsilon: r.float("epsilon", 1e-5) }),
   axes: "n c s~..., c, c -> n c s...",
@@ -94,6 +96,7 @@ function trailingLetters(s: Site<Trailing>): string {
 /** x [a... k...] normalised over k, scale and bias [k...]; mean and inverse deviation may be outputs too. */
 const layer = op<Trailing>({
   type: "LayerNormalization",
+  zero: scaledZero,
   domain: "",
   attrs: trailing,
   axes: trailingLetters,
@@ -148,6 +151,7 @@ function layerInput(
 /** y = x / sqrt(mean x^2 + epsilon) scale, over the trailing axes. */
 const rootMeanSquare = op<Trailing>({
   type: "RMSNormalization",
+  zero: anyZero,
   domain: "",
   attrs: trailing,
   axes: trailingLetters,
@@ -175,6 +179,7 @@ interface Groups extends Epsilon {
 /** x [n (g c) s...]: statistics over c and s; scale and bias per channel, in opset 18-20 per group. */
 const group = op<Groups>({
   type: "GroupNormalization",
+  zero: scaledZero,
   domain: "",
   attrs: (r) => ({ epsilon: r.float("epsilon", 1e-5), groups: r.int("num_groups") }),
   axes: (s) => {

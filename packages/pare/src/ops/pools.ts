@@ -16,6 +16,7 @@ import {
 } from "./record.js";
 import { at, need } from "./site.js";
 import { explicitPads, type FullWindow, fullWindow, slideLength, type Window, windowOf } from "./window.js";
+import { keepsZero } from "./zero.js";
 
 interface Pool {
   readonly window: Window;
@@ -55,6 +56,7 @@ const pool = <A extends Pool>(
   op<A>({
     type,
     domain: "",
+    zero: keepsZero,
     attrs,
     axes: (s) => (s.node.outputs[1] ? "n c s!... -> n c t!..., n c t!..." : "n c s!... -> n c t!..."),
     shape: (s) => {

@@ -99,6 +99,9 @@ export interface Rewrite {
 /** Role in quantization. "weights": a contraction whose weight is worth quantizing; "passes": commutes with the scale (ReLU, pooling, reshapes); "arithmetic": quantizable, needs ranges of its own. */
 export type QuantRole = "weights" | "passes" | "arithmetic" | None;
 
+/** Along one axis, of each input: zero at that index or not; null: it has no such axis; undefined: it is absent. */
+export type ZeroRule<A = unknown> = (z: readonly (boolean | null | undefined)[], s: Site<A>) => boolean;
+
 /** Every facet is required: leaving one out is a compile error. */
 export interface Operator<A = unknown> {
   /** ONNX operator type, exactly; domain "" is the standard one. */
@@ -118,6 +121,8 @@ export interface Operator<A = unknown> {
   readonly rewrite: ((s: Site<A>, kept: Kept) => Rewrite) | "none needed";
   /** Computes small integer or float outputs from constant inputs, for shape arithmetic; null where it cannot. */
   readonly fold: ((s: Site<A>) => readonly (Tensor | null)[] | null) | None;
+  /** Whether an index that is zero in the inputs is zero in the output; left out: it is not (a sigmoid of zero is one half). */
+  readonly zero?: ZeroRule<A>;
   /** Inputs that are constants but no trained parameters: running statistics, scales, zero points. */
   readonly untrained?: readonly number[];
   /** Control flow only: what the inputs of each body carry, by attribute name. Asked again with `results`, until nothing changes. */

@@ -7,24 +7,28 @@ import { dropConsumed, inexact, unary } from "./elementwise.js";
 import { type AttributeReader, awaits, type GradientSite, type Operator, op, type Site } from "./record.js";
 import { need } from "./site.js";
 import { numbersOf, smallElements, tensorOf } from "./values.js";
+import { keepsZero } from "./zero.js";
 
 const alphaOf = (fallback: number) => (r: AttributeReader) => ({ alpha: r.float("alpha", fallback) });
 const positive = (g: Emitter, x: string): string => g.op("Greater", [x, g.scalar(0)]);
 const pick = (g: Emitter, condition: string, yes: string, no: string): string => g.op("Where", [condition, yes, no]);
 
 const relu = unary("Relu", {
+  zero: true,
   grad: (g, { y, dy }) => g.op("ReluGrad", [dy, y], {}, "pare"),
   quant: "passes",
   fold: (x) => Math.max(x, 0),
 });
 
 const leakyRelu = unary("LeakyRelu", {
+  zero: true,
   attrs: alphaOf(0.01),
   grad: (g, { x, dy }, { alpha }) => pick(g, positive(g, x), dy, times(g, dy, alpha)),
   quant: "passes",
 });
 
 const elu = unary("Elu", {
+  zero: true,
   attrs: alphaOf(1),
   grad: (g, { x, y, dy }, { alpha }) =>
     pick(g, positive(g, x), dy, g.op("Mul", [dy, g.op("Add", [y, g.scalar(alpha)])])),
@@ -32,6 +36,7 @@ const elu = unary("Elu", {
 });
 
 const celu = unary("Celu", {
+  zero: true,
   attrs: alphaOf(1),
   grad: (g, { x, dy }, { alpha }) => {
     // Only the negative side reaches Exp, so that a large x does not turn the unused branch into infinity.
@@ -42,6 +47,7 @@ const celu = unary("Celu", {
 });
 
 const selu = unary("Selu", {
+  zero: true,
   // Version 1 rounded its defaults to four digits.
   attrs: (r) => ({
     alpha: r.float("alpha", r.opset < 6 ? 1.6732 : 1.6732631921768188),
@@ -65,6 +71,7 @@ const selu = unary("Selu", {
 });
 
 const thresholdedRelu = unary("ThresholdedRelu", {
+  zero: true,
   attrs: alphaOf(1),
   grad: (g, { x, dy }, { alpha }) => gate(g, g.op("Greater", [x, g.scalar(alpha)]), dy),
   quant: "arithmetic",
@@ -80,6 +87,7 @@ const hardSigmoid = unary("HardSigmoid", {
 });
 
 const hardSwish = unary("HardSwish", {
+  zero: true,
   grad: (g, { x, dy }) => {
     const gateValue = g.op("HardSigmoid", [x], { alpha: { float: 1 / 6 }, beta: { float: 0.5 } });
     const slope = gate(g, within(g, x, -3, 3), times(g, x, 1 / 6));
@@ -106,6 +114,10 @@ const clip = op<Limits>({
     max: r.opset < 11 && r.has("max") ? r.float("max") : null,
   }),
   axes: "a..., , -> a...",
+  zero: (z, s) => {
+    const known = (i: 1 | 2) => !s.node.inputs[i] || s.value(i) !== null;
+    return z[0] === true && known(1) && known(2) && (lowOf(s) ?? 0) <= 0 && (highOf(s) ?? 0) >= 0;
+  },
   shape: (s) => [need(s, 0)],
   grad: (g, s) => {
     const dy = s.dy[0];
@@ -175,6 +187,7 @@ const slopePerChannel = (s: { opset: number; x: GradientSite["x"] }): boolean =>
 };
 const prelu = op({
   type: "PRelu",
+  zero: keepsZero,
   domain: "",
   attrs: () => ({}),
   axes: (s) => (slopePerChannel(s) ? "n c s..., c -> n c s..." : "a..., a... -> a..."),

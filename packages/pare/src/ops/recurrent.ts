@@ -13,6 +13,8 @@ const recurrent = (type: string, gates: number, states: number): Operator =>
   op<RecurrentAttributes>({
     type,
     domain: "",
+    // Gates of zero weights are halves, and what they let through is zero.
+    zero: (z) => z[1] === true && z.slice(2).every((v) => v === true || v === undefined),
     attrs: (r) => ({
       direction: r.string("direction", "forward"),
       hidden: r.has("hidden_size") ? r.int("hidden_size") : null,

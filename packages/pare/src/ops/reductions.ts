@@ -84,6 +84,7 @@ function reduction(type: string, spec: ReductionSpec): Operator {
     domain: "",
     attrs: reductionOf,
     axes: (s) => reducedLetters(s, spec.mark),
+    zero: (z) => z[0] === true && !type.startsWith("ReduceLog"),
     shape: (s) => [{ type: need(s, 0).type, shape: reducedShape(s) }],
     grad: (g, s) => {
       const nothing = s.inputs.map(() => null);

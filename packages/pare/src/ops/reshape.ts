@@ -10,6 +10,7 @@ import type { AxesSpec, GradientSite, Kept, None, Operator, Rewrite, Site } from
 import { awaits, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
+import { keepsZero } from "./zero.js";
 
 /** The axes as the common refinement of both shapes, read off their running products. */
 export function regroup(s: Site): AxesSpec | None {
@@ -42,6 +43,7 @@ export function regroup(s: Site): AxesSpec | None {
 
 const sameElements = {
   axes: regroup,
+  zero: keepsZero,
   grad: (g: Emitter, s: GradientSite) => [s.wanted[0] ? g.reshape(s.dy[0]!, s.dims(0)) : null],
   quant: "passes" as const,
   packs: awaits("reshape"),

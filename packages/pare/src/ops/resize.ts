@@ -11,6 +11,7 @@ import { awaits, none, op } from "./record.js";
 import { type Filter, resampling } from "./resampling.js";
 import { need } from "./site.js";
 import { intsOf, numbersOf, tensorOf } from "./values.js";
+import { keepsZero } from "./zero.js";
 
 interface ResizeAttributes extends Filter {
   /** Upsample wrote its scales as an attribute. */
@@ -70,6 +71,7 @@ function regionOf(s: Site, k: number, count: number): number | null {
 
 const record = {
   domain: "",
+  zero: keepsZero,
   untrained: [1, 2],
   // An axis that keeps its length keeps its channels; along the others every output looks at several positions.
   axes: (s: Site) => {

@@ -9,6 +9,7 @@ import type { Operator, Site } from "./record.js";
 import { awaits, none, op } from "./record.js";
 import { need } from "./site.js";
 import { numbersOf } from "./values.js";
+import { keepsZero } from "./zero.js";
 
 const common = {
   domain: "",
@@ -56,6 +57,7 @@ interface TopKAttributes {
 const TopK = op<TopKAttributes>({
   ...common,
   type: "TopK",
+  zero: keepsZero,
   attrs: (r) => ({ axis: r.int("axis", -1), k: r.has("k") ? r.int("k") : null }),
   axes: (s) => {
     const x = s.x[0]?.shape;
@@ -122,6 +124,7 @@ const NonMaxSuppression = op({
 const Trilu = op<{ upper: number }>({
   ...common,
   type: "Trilu",
+  zero: keepsZero,
   attrs: (r) => ({ upper: r.int("upper", 1) }),
   axes: (s) => {
     const x = s.x[0]?.shape;

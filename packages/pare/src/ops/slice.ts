@@ -8,6 +8,7 @@ import type { AttributeReader, Kept, Operator, Rewrite, Site } from "./record.js
 import { awaits, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
+import { keepsZero } from "./zero.js";
 
 interface SliceAttributes {
   readonly starts: readonly number[] | null;
@@ -80,6 +81,7 @@ function picksOf(s: Site<SliceAttributes>, dims: readonly number[]): (number[] |
 
 const Slice = op<SliceAttributes>({
   type: "Slice",
+  zero: keepsZero,
   domain: "",
   attrs: (r) => ({ starts: bound(r, "starts"), ends: bound(r, "ends"), axes: r.ints("axes") }),
   axes: (s) => {

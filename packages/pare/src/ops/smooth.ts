@@ -13,16 +13,19 @@ const sigmoid = unary("Sigmoid", {
   quant: "arithmetic",
 });
 const tanh = unary("Tanh", {
+  zero: true,
   grad: (g, { y, dy }) => mul(g, dy, oneMinus(g, square(g, y))),
   quant: "arithmetic",
 });
 const erf = unary("Erf", {
+  zero: true,
   grad: (g, { x, dy }) => mul(g, dy, times(g, g.op("Exp", [g.op("Neg", [square(g, x)])]), 2 / Math.sqrt(Math.PI))),
   quant: "arithmetic",
 });
 const exp = unary("Exp", { grad: (g, { y, dy }) => mul(g, dy, y), quant: "arithmetic" });
 const log = unary("Log", { grad: (g, { x, dy }) => g.op("Div", [dy, x]), quant: "arithmetic" });
 const sqrt = unary("Sqrt", {
+  zero: true,
   grad: (g, { y, dy }) => g.op("Div", [times(g, dy, 0.5), y]),
   quant: "arithmetic",
   fold: (x) => Math.sqrt(x),
@@ -37,10 +40,12 @@ const softplus = unary("Softplus", {
   quant: "arithmetic",
 });
 const softsign = unary("Softsign", {
+  zero: true,
   grad: (g, { x, dy }) => g.op("Div", [dy, square(g, g.op("Add", [g.op("Abs", [x]), g.scalar(1)]))]),
   quant: "arithmetic",
 });
 const mish = unary("Mish", {
+  zero: true,
   grad: (g, { x, dy }) => {
     const t = g.op("Tanh", [g.op("Softplus", [x])]);
     const slope = mul(g, x, oneMinus(g, square(g, t)), g.op("Sigmoid", [x]));
@@ -49,6 +54,7 @@ const mish = unary("Mish", {
   quant: "arithmetic",
 });
 const swish = unary("Swish", {
+  zero: true,
   attrs: (r) => ({ alpha: r.float("alpha", 1) }),
   grad: (g, { x, dy }, { alpha }) => {
     const sig = g.op("Sigmoid", [times(g, x, alpha)]);
@@ -59,6 +65,7 @@ const swish = unary("Swish", {
 
 /** 0.5 x (1 + erf(x / sqrt 2)), or its tanh approximation. */
 const gelu = unary("Gelu", {
+  zero: true,
   attrs: (r) => ({ tanh: r.string("approximate", "none") === "tanh" }),
   grad: (g, { x, dy }, a) => mul(g, dy, a.tanh ? geluTanhSlope(g, x) : geluSlope(g, x)),
   quant: "arithmetic",

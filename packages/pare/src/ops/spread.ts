@@ -9,13 +9,15 @@ import { letters, moved, reject, stridesOf, unknownRank, unpick, xDims, yDims } 
 import type { GradientSite, Operator, Site } from "./record.js";
 import { awaits, none, op } from "./record.js";
 import { need } from "./site.js";
-import { intsOf, tensorOf } from "./values.js";
+import { intsOf, numbersOf, tensorOf } from "./values.js";
+import { keepsZero } from "./zero.js";
 
 const common = { domain: "", quant: "passes" as const, packs: awaits("repeat") };
 
 const Expand = op({
   ...common,
   type: "Expand",
+  zero: keepsZero,
   domain: "",
   attrs: () => ({}),
   axes: "a..., -> a...",
@@ -51,6 +53,7 @@ const Expand = op({
 const Tile = op({
   ...common,
   type: "Tile",
+  zero: keepsZero,
   attrs: () => ({}),
   axes: (s) => {
     const x = xDims(s);
@@ -134,9 +137,15 @@ function sources(mode: string, size: number, [before, after]: readonly [number, 
   });
 }
 
+const fillsZero = (s: Site<PadAttributes>): boolean => {
+  if (!s.x[2]) return s.a.value === 0;
+  const fill = s.value(2);
+  return fill !== null && numbersOf(fill)?.[0] === 0;
+};
 const Pad = op<PadAttributes>({
   ...common,
   type: "Pad",
+  zero: (z, s) => z[0] === true && (s.a.mode !== "constant" || fillsZero(s)),
   attrs: (r) => ({
     mode: r.string("mode", "constant"),
     pads: r.opset < 2 ? r.ints("paddings") : r.ints("pads"),

@@ -26,5 +26,5 @@ const slopes: Record<string, (g: Emitter, f: Flow) => string> = {
 };
 
 export const trigonometry: readonly Operator[] = Object.entries(slopes).map(([type, grad]) =>
-  unary(type, { grad, quant: "arithmetic" }),
+  unary(type, { zero: /^A?(sin|tan)h?$/i.test(type), grad, quant: "arithmetic" }),
 );

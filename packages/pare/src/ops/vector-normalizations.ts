@@ -7,6 +7,7 @@ import { inexact } from "./elementwise.js";
 import { meanOver } from "./normalizations.js";
 import { awaits, type GradientSite, type Operator, op, type Site } from "./record.js";
 import { at, need } from "./site.js";
+import { keepsZero } from "./zero.js";
 
 const mul = (g: Emitter, a: string, b: string): string => g.op("Mul", [a, b]);
 
@@ -19,6 +20,7 @@ interface Lrn {
 /** x [n c s...]: y = x (bias + alpha / size * sum over `size` neighbouring channels of x^2)^-beta. */
 const lrn = op<Lrn>({
   type: "LRN",
+  zero: keepsZero,
   domain: "",
   attrs: (r) => ({
     alpha: r.float("alpha", 1e-4),

@@ -25,7 +25,8 @@ const plain = (node: Node, type: string, inputs: readonly string[]): Node => ({
 const mul = (g: Emitter, a: string, b: string): string => g.op("Mul", [a, b]);
 
 /** y = alpha x + beta. */
-const affine = unary("Affine", {
+const affine = unary<{ alpha: number; beta: number }>("Affine", {
+  zero: ({ beta }) => beta === 0,
   attrs: (r) => ({ alpha: r.float("alpha", 1), beta: r.float("beta", 0) }),
   grad: (g, { dy }, { alpha }) => times(g, dy, alpha),
   quant: withdrawn,
@@ -39,6 +40,7 @@ const affine = unary("Affine", {
 
 /** y = alpha tanh(beta x). */
 const scaledTanh = unary("ScaledTanh", {
+  zero: true,
   attrs: (r) => ({ alpha: r.float("alpha", 1), beta: r.float("beta", 1) }),
   grad: (g, { x, dy }, { alpha, beta }) => {
     const t = g.op("Tanh", [times(g, x, beta)]);
