@@ -40,15 +40,13 @@ export function codebook(
 ): void {
   const bits = elementBits(t.type);
   if (bits === 0 || bits > 64 || 64 % bits !== 0) throw f.error(`${what} cannot have a codebook`);
-  const book = entries(f, bits, plan, what);
-  const count = book.words.length / (bits === 64 ? 2 : 1);
+  const { words, count } = entries(f, bits, plan, what);
   const centre = f.uint("codebook.centre", plan?.centre ?? 0);
   if (centre >= count) throw f.error(`${what}: entry ${centre} of ${count}`);
   const n = elements(t.dims);
-  io.spend(n, what);
   const indices = plan?.indices ?? new Uint8Array(n);
   plane(io, f, earlier, indices, t.dims, count, centre, plan?.geometry ?? null);
-  if (io.reading) t.bytes = fromIndices(t.type, indices, book.words);
+  if (io.reading) t.bytes = fromIndices(t.type, indices, words);
 }
 
 const word = new Uint32Array(1);
@@ -62,7 +60,13 @@ export const floatOfBits = (bits: number): number => {
   return float[0]!;
 };
 
-function entries(f: Fields, bits: number, plan: Codebook | null, what: string): { words: Uint32Array } {
+/** Codes the values of a codebook. */
+export function entries(
+  f: Fields,
+  bits: number,
+  plan: Codebook | null,
+  what: string,
+): { words: Uint32Array; count: number } {
   const perEntry = bits === 64 ? 2 : 1;
   const count = 1 + f.uint("codebook.size", plan ? plan.words.length / perEntry - 1 : 0);
   if (count > maxEntries) throw f.error(`${what}: a codebook of ${count} values`);
@@ -91,5 +95,5 @@ function entries(f: Fields, bits: number, plan: Codebook | null, what: string): 
       } else set(i, bits === 32 ? k >>> 0 : k & ((1 << bits) - 1));
     }
   }
-  return { words };
+  return { words, count };
 }

@@ -3,7 +3,7 @@ import { RangeDecoder } from "./bit-coder.js";
 import { crc32 } from "./crc32.js";
 import { FormatError } from "./error.js";
 import { Fields } from "./fields.js";
-import { checkedFrom, freeUnits, magic, unitsPerByte, version } from "./format.js";
+import { checkedFrom, magic, unitLimit, version } from "./format.js";
 import type { Model } from "./model.js";
 import { nameModel } from "./naming.js";
 import { Earlier } from "./plane.js";
@@ -39,7 +39,7 @@ export function decode(bytes: Uint8Array, options: DecodeOptions = {}): Model {
   }
   if (length > bytes.length - at)
     throw new FormatError(`a coded section of ${length} bytes, ${bytes.length - at} are left`, `byte ${at}`);
-  const limit = options.maxUnits ?? freeUnits + unitsPerByte * bytes.length;
+  const limit = options.maxUnits ?? unitLimit(bytes.length);
   const io = new RangeDecoder(bytes, at, at + length, at + length, limit);
   try {
     const f = new Fields(io);

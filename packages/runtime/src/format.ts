@@ -38,9 +38,8 @@ export const codings = [
 export type Coding = (typeof codings)[number];
 export const codingBits = 3;
 
-/** Work and memory a file may ask for, in elements of tensors and parts of the graph: this many, plus `unitsPerByte` for each of its bytes. */
-export const freeUnits = 1 << 22;
-export const unitsPerByte = 1 << 11;
+/** Work and memory a file may ask for, in elements of tensors and parts of the graph (64 bytes of one value repeated are one): 4 M, and 2048 for each byte of the file. */
+export const unitLimit = (fileBytes: number): number => (1 << 22) + (1 << 11) * fileBytes;
 
 /** Words both sides know from the start, most usual first. */
 export const usualWords: Readonly<Record<string, readonly string[]>> = {

@@ -13,8 +13,10 @@ import {
   tensorContents,
   version,
 } from "@pare/runtime/writer";
+import { check } from "../graph/check.js";
 import { PareError } from "../graph/error.js";
 import type { Graph } from "../graph/graph.js";
+import type { GapBits } from "./deep-compression-plan.js";
 import { numberModel, type TensorNames } from "./number.js";
 import { planOf } from "./plan.js";
 import { RangeEncoder } from "./range-encoder.js";
@@ -22,6 +24,8 @@ import { RangeEncoder } from "./range-encoder.js";
 export interface PackOptions {
   /** "best": per tensor the coding that takes the fewest bytes. "deep-compression": as published in 2016, for comparison. */
   readonly coder?: "best" | "deep-compression";
+  /** Deep Compression's bits of a gap (8 for convolutions, 5 for dense layers, as published). */
+  readonly gapBits?: GapBits;
   /** Keep the names of nodes and inner values, doc strings and inner shapes (default false: they are made up anew when unpacking). */
   readonly keepNames?: boolean;
 }
@@ -52,7 +56,7 @@ export function packWithSizes(
     topologyBits = io.position + 8 * checkedFrom;
     const earlier = new Earlier();
     for (const t of topology.tensors) {
-      const plan = planOf(t, options, earlier);
+      const plan = planOf(t, options, earlier, (units) => io.affords(units));
       const before = io.position;
       tensorContents(io, f, earlier, t, plan);
       tensors.push({ name: names.get(t) ?? "", tensor: t, plan, bits: io.position - before });
@@ -64,7 +68,8 @@ export function packWithSizes(
   return { bytes: assemble(io), topologyBits, tensors };
 }
 
-function assemble(io: RangeEncoder): Uint8Array {
+/** The file of what was written. */
+export function assemble(io: RangeEncoder): Uint8Array {
   const { coded, plain } = io.finish();
   const length: number[] = [];
   let n = coded.length;
@@ -83,10 +88,12 @@ function assemble(io: RangeEncoder): Uint8Array {
   return out;
 }
 
-/** The graph of a .pare file. Throws PareError that says where the file is wrong. */
+/** The graph of a .pare file, checked. Throws PareError that says where the file is wrong, or the model in it. */
 export function unpack(bytes: Uint8Array): Graph {
   try {
-    return decode(bytes);
+    const graph = decode(bytes);
+    check(graph);
+    return graph;
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     throw new PareError(`not a readable .pare file: ${error.message}`, "input", { cause: error });

@@ -1,80 +1,45 @@
 /** A tensor -> the coding that takes the fewest bytes. */
-
 import {
-  type CodebookPlan,
   type Earlier,
   elementBits,
-  Fields,
+  elements,
   floatLayouts,
-  type Geometry,
   type Plan,
-  plainGeometry,
   type Tensor,
-  tensorContents,
+  unitsOf,
 } from "@pare/runtime/writer";
+import { bestGeometry, bitsPerElement } from "./best-geometry.js";
 import { codebookPlan } from "./codebook-plan.js";
+import { deepCompressionPlan, gapBitsOf, publishedGapBits } from "./deep-compression-plan.js";
 import type { PackOptions } from "./pack.js";
-import { BitCounter } from "./range-encoder.js";
+import { bitsOf, cheapest, sampleSize } from "./weigh.js";
 
-/** `earlier`: what the tensors before this one told. */
-export function planOf(t: Tensor, _options: PackOptions, earlier: Earlier): Plan {
+/** `earlier`: what the tensors before this one told. `affords`: whether a reader would spend that many units more on this file. */
+export function planOf(t: Tensor, options: PackOptions, earlier: Earlier, affords: (units: number) => boolean): Plan {
   if (t.type === "string") return { coding: "strings" };
   const plans: Plan[] = [{ coding: "raw" }];
+  const consider = (plan: Plan) => {
+    // Where a reader would refuse so much from so few bytes, it gets more of them.
+    if (affords(unitsOf(t, plan.coding))) plans.push(plan);
+  };
   const book = codebookPlan(t);
-  if (book && isConstant(book) && elementBits(t.type) >= 8) return { coding: "constant" };
-  if (floatLayouts[t.type]) plans.push({ coding: "floats" });
-  if (book) plans.push(bestGeometry(t, book, earlier));
-  return cheapest(plans, (plan) => bitsOf(t, plan, earlier));
-}
-
-const isConstant = (book: CodebookPlan): boolean => book.indices.every((i) => i === book.indices[0]);
-
-/** Bits that a tensor takes under a plan, by running it. */
-export function bitsOf(t: Tensor, plan: Plan, earlier: Earlier): number {
-  const counter = new BitCounter();
-  tensorContents(counter, new Fields(counter), earlier.copy(), t, plan);
-  return counter.bits;
-}
-
-function cheapest<T>(candidates: readonly T[], cost: (c: T) => number): T {
-  if (candidates.length === 1) return candidates[0]!;
-  const costs = candidates.map(cost);
-  return candidates[costs.indexOf(Math.min(...costs))]!;
-}
-
-const sampleSize = 1 << 15;
-
-/** The same plan in the geometry that suits it best: for two axes the columns may be pixels, or the rows be columns. */
-function bestGeometry(t: Tensor, book: CodebookPlan, earlier: Earlier): CodebookPlan {
-  const [rows, columns] = t.dims;
-  if (t.dims.length !== 2 || !rows || !columns || rows * columns < 256) return book;
-  const geometries = [false, true].flatMap((transposed) => {
-    const plain = plainGeometry(t.dims, transposed);
-    return [plain, ...squares(plain)];
-  });
-  return cheapest(
-    geometries.map((geometry): CodebookPlan => ({ ...book, geometry })),
-    (plan) => bitsPerElement(t, plan, earlier),
-  );
-}
-/** Columns as square planes: 784 is 28 x 28, 800 is 50 planes of 4 x 4. */
-function squares(plain: Geometry): Geometry[] {
-  const found: Geometry[] = [];
-  for (let width = 3; width * width <= plain.columns; width++)
-    if (plain.columns % (width * width) === 0) found.push({ ...plain, width, plane: width * width });
-  return found;
-}
-/** Bits per element of some rows (as the geometry has them), evenly spaced: enough to tell geometries apart. */
-function bitsPerElement(t: Tensor, plan: CodebookPlan, earlier: Earlier): number {
-  const { rows, columns, transposed } = plan.geometry;
-  const kept = Math.min(rows, Math.max(8, Math.ceil(sampleSize / columns)));
-  const indices = new Uint8Array(kept * columns);
-  for (let k = 0; k < kept; k++) {
-    const r = Math.floor((k * rows) / kept);
-    for (let c = 0; c < columns; c++)
-      indices[transposed ? c * kept + k : k * columns + c] = plan.indices[transposed ? c * rows + r : r * columns + c]!;
+  if (book && book.words.length === (elementBits(t.type) === 64 ? 2 : 1) && elementBits(t.type) >= 8)
+    consider({ coding: "constant" });
+  else {
+    const published = book ? deepCompressionPlan(book, gapBitsOf(t, options.gapBits ?? publishedGapBits)) : null;
+    if (options.coder === "deep-compression") return published && t.dims.length > 1 ? published : { coding: "raw" };
+    if (floatLayouts[t.type]) consider({ coding: "floats" });
+    if (book) consider(bestGeometry(t, book, earlier));
+    if (published) consider(published);
   }
-  const dims = transposed ? [columns, kept] : [kept, columns];
-  const sample = { ...t, dims };
-  return bitsOf(sample, { ...plan, indices, geometry: { ...plan.geometry, rows: kept } }, earlier) / (kept * columns);
+  return cheapest(plans, (plan) => weigh(t, plan, earlier));
+}
+
+/** Bits that a tensor takes under a plan; of a large one a part is enough to know. */
+function weigh(t: Tensor, plan: Plan, earlier: Earlier): number {
+  const n = elements(t.dims);
+  if (plan.coding === "codebook" && n > 4 * sampleSize) return n * bitsPerElement(t, plan, earlier);
+  if (plan.coding !== "floats" || n <= sampleSize) return bitsOf(t, plan, earlier);
+  const sample = { ...t, dims: [sampleSize], bytes: t.bytes.subarray(0, (sampleSize * elementBits(t.type)) / 8) };
+  return (bitsOf(sample, plan, earlier) * n) / sampleSize;
 }

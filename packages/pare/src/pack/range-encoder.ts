@@ -1,5 +1,5 @@
 /** Decisions -> bytes (the counterpart of the runtime's RangeDecoder), and decisions -> bits, to weigh codings without writing. */
-import type { BitCoder } from "@pare/runtime/writer";
+import { type BitCoder, unitLimit } from "@pare/runtime/writer";
 
 export class RangeEncoder implements BitCoder {
   readonly reading = false;
@@ -8,6 +8,7 @@ export class RangeEncoder implements BitCoder {
   #low = 0;
   #range = 0xffffffff;
   #plain: Uint8Array[] = [];
+  #spent = 0;
 
   bit(p: number, bit: number): number {
     const bound = Math.floor((this.#range * p) / 65536);
@@ -42,7 +43,13 @@ export class RangeEncoder implements BitCoder {
     this.#plain.push(bytes.subarray(0, length));
     return bytes;
   }
-  spend(): void {}
+  spend(units: number): void {
+    this.#spent += units;
+  }
+  /** Whether a reader would spend `units` more, by what was written so far. */
+  affords(units: number): boolean {
+    return this.#spent + units <= unitLimit(Math.floor(this.position / 8));
+  }
 
   /** Bits written so far, both sections. */
   get position(): number {

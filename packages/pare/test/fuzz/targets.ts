@@ -1,6 +1,5 @@
 /** What is fuzzed. A target that reads another kind of file is one more entry of the list. */
 import { readFileSync } from "node:fs";
-import { checkedFrom, crc32 } from "@pare/runtime/writer";
 import { infer } from "../../dist/analyze/infer.js";
 import { fromBytes } from "../../dist/graph/decode.js";
 import { toBytes } from "../../dist/graph/encode.js";
@@ -9,11 +8,13 @@ import { pack, unpack } from "../../dist/pack/pack.js";
 import { dropDeadNodes } from "../../dist/passes/drop-dead-nodes.js";
 import { dropInitializerInputs } from "../../dist/passes/drop-initializer-inputs.js";
 import { liftConstants } from "../../dist/passes/lift-constants.js";
+import { canonical } from "../support/canonical.js";
 import { conformance } from "../support/conformance.js";
-import { handMadeModels } from "../support/hand-made.js";
+import { handMadeModels, sparseWeights } from "../support/hand-made.js";
 import { packagedModels, sharedModels } from "../support/models.js";
 import { assertSame } from "../support/same.js";
 import { sharedData } from "../support/shared.js";
+import { damagePacked, sealed } from "./damage-packed.js";
 import { mutate, type Random } from "./mutate.js";
 import { mutateModel } from "./mutate-model.js";
 
@@ -44,25 +45,35 @@ function modelCorpus(): Uint8Array[] {
   return models;
 }
 
-/** Packed, they are all small; what is too slow to pack for a fuzzer's start is left out. */
 let packed: Uint8Array[] | undefined;
 function packedCorpus(): Uint8Array[] {
-  packed ??= modelCorpus()
-    .filter((bytes, i) => bytes.length < 100_000 && (i < 20 || i % 20 === 0))
-    .map((bytes) => pack(fromBytes(bytes)))
-    .sort((a, b) => a.length - b.length);
+  packed ??= [
+    ...Object.values(handMadeModels()).flatMap((bytes) => {
+      const graph = fromBytes(bytes);
+      return [pack(graph), pack(graph, { keepNames: true }), pack(graph, { coder: "deep-compression" })];
+    }),
+    ...modelCorpus()
+      .filter((bytes) => bytes.length < 50_000)
+      .filter((_, i) => i < 20 || i % 20 === 0)
+      .map((bytes) => pack(fromBytes(bytes))),
+    pack(sparseWeights()),
+    pack(sparseWeights(), { coder: "deep-compression" }),
+  ].sort((a, b) => a.length - b.length);
   return packed;
 }
 
-/** Most damaged files get a checksum that fits, or the fuzzer would not see past it. */
-const damagePacked: Target["damage"] = (bytes, random) => {
-  const out = mutate(bytes, random).slice();
-  if (out.length > checkedFrom && random() < 0.95)
-    new DataView(out.buffer).setUint32(5, crc32(out.subarray(checkedFrom)), true);
-  return out;
-};
-
 export const targets: readonly Target[] = [
+  {
+    name: "packed",
+    corpus: packedCorpus,
+    // Most damaged files get a checksum that fits, or the fuzzer would not see past it.
+    damage: (bytes, random) =>
+      random() < 0.05 ? damagePacked(bytes, random) : sealed(damagePacked(bytes, random)),
+    parse: (bytes) => {
+      const graph = unpack(bytes);
+      assertSame(canonical(unpack(pack(graph))), canonical(graph), "unpack -> pack -> unpack");
+    },
+  },
   {
     name: "models",
     corpus: modelCorpus,
@@ -79,11 +90,5 @@ export const targets: readonly Target[] = [
     corpus: modelCorpus,
     damage: mutateModel,
     parse: (bytes) => infer(fromBytes(bytes)),
-  },
-  {
-    name: "packed",
-    corpus: packedCorpus,
-    damage: damagePacked,
-    parse: unpack,
   },
 ];

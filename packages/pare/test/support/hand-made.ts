@@ -5,6 +5,7 @@ import { toBytes } from "../../dist/graph/encode.js";
 import { ModelProtoSchema } from "../../dist/graph/generated/onnx_pb.js";
 import type { Attribute, FunctionDefinition, Graph, Subgraph, Value } from "../../dist/graph/graph.js";
 import { floats, int64s } from "../../dist/graph/tensor.js";
+import { seeded } from "./ort-outputs.js";
 import { ramp, sumOf } from "./small-graph.js";
 
 const float = (name: string, shape: Value["shape"] = ["n"]): Value => ({ name, type: "float32", shape });
@@ -159,6 +160,26 @@ function kept(): Uint8Array {
       },
     }),
   );
+}
+
+/** y = x and more: pruned weights of seven values, and others of many. */
+export function sparseWeights(): Graph {
+  const random = seeded(11);
+  const one = (share: number, value: () => number) => () => (random() < share ? value() : 0);
+  const tensor = (rows: number, columns: number, of: () => number) =>
+    floats(Float32Array.from({ length: rows * columns }, of), [rows, columns]);
+  return sumOf({
+    sparse: tensor(
+      40,
+      100,
+      one(0.1, () => Math.ceil(random() * 7) / 8),
+    ),
+    dense: tensor(20, 30, () => random() - 0.5),
+    bias: floats(
+      Float32Array.from({ length: 40 }, () => Math.round(random() * 512) / 512),
+      [40],
+    ),
+  });
 }
 
 /** All of them by name, as the bytes of files. */
