@@ -67,8 +67,7 @@ export const targets: readonly Target[] = [
     name: "packed",
     corpus: packedCorpus,
     // Most damaged files get a checksum that fits, or the fuzzer would not see past it.
-    damage: (bytes, random) =>
-      random() < 0.05 ? damagePacked(bytes, random) : sealed(damagePacked(bytes, random)),
+    damage: (bytes, random) => (random() < 0.05 ? damagePacked(bytes, random) : sealed(damagePacked(bytes, random))),
     parse: (bytes) => {
       const graph = unpack(bytes);
       assertSame(canonical(unpack(pack(graph))), canonical(graph), "unpack -> pack -> unpack");
