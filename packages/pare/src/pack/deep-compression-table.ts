@@ -29,7 +29,7 @@ export function deepCompressionTable(graph: Graph, bits: GapBits = publishedGapB
 
 function rowOf(name: string, t: Tensor, gapBits: number): DeepCompressionRow | null {
   const book = codebookPlan(t);
-  if (!book || book.words[book.centre] !== 0) return null;
+  if (book?.words[book.centre] !== 0) return null;
   const { gaps, values, fillers } = relativeIndices(book, gapBits);
   const used = book.words.length - (fillers > 0 ? 0 : 1);
   const valueBits = Math.ceil(Math.log2(Math.max(2, used)));

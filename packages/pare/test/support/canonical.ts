@@ -21,7 +21,7 @@ function bodyOf(g: Subgraph, outer: Known): object {
   for (const [name, text] of constants) known.set(name, text);
   for (const [i, v] of g.inputs.entries()) known.set(v.name, `input ${outer.size}.${i} ${constants.get(v.name) ?? ""}`);
   const nodes = g.nodes.map((n, i) => {
-    const attributes = Object.entries(n.attributes).map(([name, a]) => [name, valueOf(a, known)]);
+    const attributes = Object.entries(n.attributes).map(([name, a]) => [name, valueIn(a, known)]);
     const inputs = n.inputs.map((name) => name && (known.get(name) ?? `nowhere: ${name}`));
     for (const [k, name] of n.outputs.entries()) if (name) known.set(name, `node ${outer.size}.${i}.${k}`);
     return [n.domain, n.op, attributes, inputs, n.outputs.map((o) => o !== "")];
@@ -34,7 +34,7 @@ function bodyOf(g: Subgraph, outer: Known): object {
     constants: [...constants.values()].sort(),
   };
 }
-function valueOf(a: Attribute, known: Known): unknown {
+function valueIn(a: Attribute, known: Known): unknown {
   if (a.kind === "graph") return bodyOf(a.value, known);
   if (a.kind === "graphs") return a.value.map((body) => bodyOf(body, known));
   if (a.kind === "tensor") return contents(a.value);
