@@ -2,22 +2,18 @@
 import ort from "onnxruntime-node";
 import { PareError } from "../graph/error.js";
 import type { Engine } from "./engine.js";
-import { lowerBlocked } from "./lower-blocked.js";
-import { lowerPlain } from "./lower-plain.js";
+import { hasComposites, lowerGraph } from "./lower-graph.js";
 import { modelBytes } from "./model-bytes.js";
 import { wordsOf, wrapSession } from "./ort-session.js";
 import { blockSize } from "./probe.js";
-import { simplifyGradients } from "./simplify-gradients.js";
 
 /** onnxruntime on this machine's CPU. */
 export const ortNode: Engine = {
   name: "onnxruntime-node",
   async load(graph, options = {}) {
     const model = graph.name ? `model "${graph.name}"` : "the model";
-    const composite = options.blocked !== false && graph.nodes.some((n) => n.domain === "pare");
-    const block = composite ? await blockSize(ortNode) : null;
-    const simple = simplifyGradients(graph);
-    const { model: bytes, external } = modelBytes(lowerPlain(block ? lowerBlocked(simple, block) : simple));
+    const block = options.blocked !== false && hasComposites(graph) ? await blockSize(ortNode) : null;
+    const { model: bytes, external } = modelBytes(lowerGraph(graph, block));
     const inner = await ort.InferenceSession.create(bytes, {
       ...(external.length ? { externalData: external } : {}),
       intraOpNumThreads: options.threads ?? 1,

@@ -3,9 +3,8 @@ import type { InferenceSession, TensorConstructor } from "onnxruntime-common";
 import { toBytes } from "../graph/encode.js";
 import { PareError } from "../graph/error.js";
 import type { Engine } from "./engine.js";
-import { lowerPlain } from "./lower-plain.js";
+import { lowerGraph } from "./lower-graph.js";
 import { wordsOf, wrapSession } from "./ort-session.js";
-import { simplifyGradients } from "./simplify-gradients.js";
 
 /** What this engine needs of the onnxruntime-web module. */
 export interface OrtWeb {
@@ -24,7 +23,7 @@ export function ortWeb(module?: OrtWeb): Engine {
       const ort = module ?? (await importWeb());
       const model = graph.name ? `model "${graph.name}"` : "the model";
       ort.env.wasm.numThreads = options.threads ?? 1;
-      const inner = await ort.InferenceSession.create(toBytes(lowerPlain(simplifyGradients(graph))), {
+      const inner = await ort.InferenceSession.create(toBytes(lowerGraph(graph, null)), {
         executionProviders: ["wasm"],
         graphOptimizationLevel: options.optimize === "none" ? "disabled" : "all",
         // Errors come back as exceptions; onnxruntime need not print them too.

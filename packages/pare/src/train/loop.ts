@@ -5,6 +5,7 @@ import { PareError } from "../graph/error.js";
 import type { Crew } from "./crew.js";
 import { evaluate } from "./evaluate.js";
 import { type Filling, fill } from "./fill.js";
+import type { Job } from "./job.js";
 import type { EpochMetrics, Metrics, TrainOptions, TrainResult } from "./options.js";
 import type { Course, Training } from "./prepare.js";
 import { rateAt } from "./schedule.js";
@@ -68,33 +69,48 @@ export class Loop {
     if (at.step === first) await t.remask(at.epoch);
     const filling: Filling = { data: o.data, classes: t.classes, augment: o.augment, soft: t.soft };
     const order = shuffle(o.data.length, plan.seed, at.epoch);
-    const fillStep = (k: number, set: 0 | 1): number => {
-      const count = jobsOf(course, o.data.length, k);
-      for (let j = 0; j < count; j++) {
-        const from = k * course.batch + j * course.microBatch;
-        fill(plan, crew.sets[set][j]!, filling, order.subarray(from, from + course.microBatch), first + k, j);
+    const fillRun = (k: number, set: 0 | 1): Run => {
+      const jobs: Job[][] = [];
+      let used = 0;
+      for (let i = k; i < Math.min(k + crew.stepsPerRun, course.stepsPerEpoch); i++) {
+        const own = crew.sets[set].slice(used, used + jobsOf(course, o.data.length, i));
+        own.forEach((job, j) => {
+          const from = i * course.batch + j * course.microBatch;
+          fill(plan, job, filling, order.subarray(from, from + course.microBatch), first + i, j);
+        });
+        used += own.length;
+        jobs.push(own);
       }
-      return count;
+      return { steps: jobs, jobs: used };
     };
+    const last = first + course.stepsPerEpoch;
     let set: 0 | 1 = 0;
-    let next = fillStep(at.step - first, set);
-    while (at.step < first + course.stepsPerEpoch) {
-      const count = next;
-      const jobs = crew.sets[set].slice(0, count);
-      crew.start(set, count, t.optimizer);
+    let next = fillRun(at.step - first, set);
+    while (at.step < last) {
+      const { steps, jobs } = next;
+      crew.start(set, jobs, t.optimizer);
       set = set === 0 ? 1 : 0;
-      // The next step's data is filled in while other threads run this one's.
-      if (at.step + 1 < first + course.stepsPerEpoch) next = fillStep(at.step + 1 - first, set);
-      await crew.finish(t.optimizer, this.#rate(at.step));
-      const loss = jobs.reduce((total, job) => total + job.loss[0]!, 0) / count;
-      this.#checkLoss(loss);
-      for (const job of jobs) t.follow(job.statistics);
-      at.lossSum += loss * count;
-      at.lossCount += count;
-      at.step++;
-      this.#report();
+      // The next run's data is filled in while other threads work on this one.
+      if (at.step + steps.length < last) next = fillRun(at.step + steps.length - first, set);
+      await crew.finish(
+        t.optimizer,
+        steps.map((_, i) => this.#rate(at.step + i)),
+      );
+      for (const done of steps) this.#follow(done);
       await this.#rest();
     }
+  }
+
+  /** Takes note of a step's losses and statistics. */
+  #follow(jobs: readonly Job[]): void {
+    const at = this.#at;
+    const loss = jobs.reduce((total, job) => total + job.loss[0]!, 0) / jobs.length;
+    this.#checkLoss(loss);
+    for (const job of jobs) this.t.follow(job.statistics);
+    at.lossSum += loss * jobs.length;
+    at.lossCount += jobs.length;
+    at.step++;
+    this.#report();
   }
 
   #checkLoss(loss: number): void {
@@ -159,6 +175,12 @@ export class Loop {
     const statistics = running.slice();
     this.#best = { score, epoch: this.#at.epoch, vector: optimizer.vector.slice(), statistics };
   }
+}
+
+/** What is run in one go: the jobs of each of its steps, and how many they are. */
+interface Run {
+  readonly steps: readonly (readonly Job[])[];
+  readonly jobs: number;
 }
 
 /** Micro-batches of step k of an epoch. */

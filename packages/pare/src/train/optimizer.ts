@@ -9,11 +9,6 @@ export interface OptimizerState {
   /** Updates done. */
   readonly updates: number;
 }
-/** What one update reads and where it writes, by name. */
-export interface Bindings {
-  readonly feeds: Readonly<Record<string, NDArray>>;
-  readonly into: Readonly<Record<string, NDArray>>;
-}
 
 /** Two arrays per vector change places at every update: onnxruntime writes one while it reads the other. */
 export class Optimizer {
@@ -53,32 +48,35 @@ export class Optimizer {
     this.#updates = updates;
   }
 
-  /** For an update by the mean of `count` gradients at this learning rate. */
-  bindings(count: number, rate: number): Bindings {
-    const { names, rule } = this.update;
-    const vector = (data: Float32Array): NDArray => ({ type: "float32", dims: [this.layout.vector], data });
-    const scalar = (value: number): NDArray => ({ type: "float32", dims: [], data: Float32Array.of(value) });
-    const feeds: Record<string, NDArray> = {};
-    const into: Record<string, NDArray> = {};
-    [names.p, ...names.slots].forEach((name, i) => {
-      feeds[name] = vector(this.#now[i]!);
-    });
-    [names.next, ...names.nextSlots].forEach((name, i) => {
-      into[name] = vector(this.#next[i]!);
-    });
-    rule.scalars(this.#updates + 1, rate).forEach((value, i) => {
-      feeds[names.scalars[i]!] = scalar(value);
-    });
-    if (names.scale) feeds[names.scale] = scalar(1 / count);
-    if (names.mask) feeds[names.mask] = vector(this.mask);
-    if (names.decay) feeds[names.decay] = vector(this.#decay);
-    if (names.shrink) feeds[names.shrink] = scalar(rate * this.options.weightDecay!.decoupled!);
-    return { feeds, into };
+  /** What an update reads, by name: the vector, the slots, masks. */
+  arrays(): Record<string, NDArray> {
+    const { names } = this.update;
+    const out = this.#named([names.p, ...names.slots], this.#now);
+    if (names.mask) out[names.mask] = this.#array(this.mask);
+    if (names.decay) out[names.decay] = this.#array(this.#decay);
+    return out;
   }
-  /** The update that the last bindings were for has run. */
-  advance(): void {
+  /** Where it writes. */
+  nextArrays(): Record<string, NDArray> {
+    const { names } = this.update;
+    return this.#named([names.next, ...names.nextSlots], this.#next);
+  }
+  /** The scalars of the updates that follow, by name, one value for each learning rate. */
+  scalars(rates: readonly number[]): Record<string, number[]> {
+    const { names, rule } = this.update;
+    const out: Record<string, number[]> = {};
+    const values = rates.map((rate, i) => rule.scalars(this.#updates + 1 + i, rate));
+    names.scalars.forEach((name, k) => {
+      out[name] = values.map((list) => list[k]!);
+    });
+    const { decoupled = 0 } = this.options.weightDecay ?? {};
+    if (names.shrink) out[names.shrink] = rates.map((rate) => rate * decoupled);
+    return out;
+  }
+  /** So many updates have run, and what they wrote is the state now. */
+  advance(updates: number): void {
     [this.#now, this.#next] = [this.#next, this.#now];
-    this.#updates++;
+    this.#updates += updates;
   }
 
   /** Other elements are trained from now on; those that are not any more become 0 and forget their state. */
@@ -89,5 +87,12 @@ export class Optimizer {
       this.mask[i] = mask[i]!;
       this.#decay[i] = decay[i]! * mask[i]!;
     }
+  }
+
+  #array(data: Float32Array): NDArray {
+    return { type: "float32", dims: [this.layout.vector], data };
+  }
+  #named(names: readonly string[], arrays: readonly Float32Array[]): Record<string, NDArray> {
+    return Object.fromEntries(names.map((name, i) => [name, this.#array(arrays[i]!)]));
   }
 }

@@ -2,15 +2,14 @@
 import { Random } from "../data/random.js";
 import type { Engine, NDArray, TypedArray } from "../engine/engine.js";
 import { sizeOf } from "../graph/tensor.js";
+import { drawMask } from "./draw-mask.js";
 import { feedArray, type Job, type Plan, statisticsLength } from "./job.js";
 import { expand, reduce } from "./layout.js";
-import type { Bindings } from "./optimizer.js";
 
 export interface Replica {
   /** Takes the vector's values for the runs that follow; they must not change until these are done. */
   load(vector: Float32Array): void;
-  /** `update`: what an update inside the graph reads and writes. */
-  run(job: Job, update?: Bindings): Promise<void>;
+  run(job: Job): Promise<void>;
   release(): Promise<void>;
 }
 
@@ -20,8 +19,8 @@ const isShared = (a: TypedArray): boolean =>
 const plain = (bytes: number): ArrayBuffer => new ArrayBuffer(bytes);
 
 /** Session and arrays are made once and reused: memory stays flat. Arrays that the engine can use as they are are not copied. */
-export async function newReplica(plan: Plan, engine: Engine, threads = 1): Promise<Replica> {
-  const session = await engine.load(plan.graph, { threads });
+export async function newReplica(plan: Plan, engine: Engine): Promise<Replica> {
+  const session = await engine.load(plan.graph);
   const { layout } = plan;
   const local = {
     weights: new Float32Array(layout.weights),
@@ -50,8 +49,8 @@ export async function newReplica(plan: Plan, engine: Engine, threads = 1): Promi
       expand(layout, vector, own);
       weights = weightViews(own);
     },
-    async run(job, update) {
-      const feeds: Arrays = { ...weights, ...masks, ...update?.feeds };
+    async run(job) {
+      const feeds: Arrays = { ...weights, ...masks };
       plan.feeds.forEach(({ name, type, dims }, i) => {
         const given = job.feeds[i]!;
         const data = isShared(given) ? local.feeds[i]! : given;
@@ -62,13 +61,9 @@ export async function newReplica(plan: Plan, engine: Engine, threads = 1): Promi
         const random = new Random(plan.seed, 1, job.place[0]!, job.place[1]!, k);
         drawMask(masks[d.input]!.data as Float32Array, d.ratio, random);
       });
-      if (update) {
-        await session.run(feeds, [...fetches, ...Object.keys(update.into)], { ...outputs, ...update.into });
-      } else {
-        const gradient = layout.direct && !isShared(job.gradient) ? job.gradient : local.gradient;
-        await session.run(feeds, fetches, { ...outputs, ...gradientViews(gradient) });
-        reduce(layout, gradient, job.gradient);
-      }
+      const gradient = layout.direct && !isShared(job.gradient) ? job.gradient : local.gradient;
+      await session.run(feeds, fetches, { ...outputs, ...gradientViews(gradient) });
+      reduce(layout, gradient, job.gradient);
       job.statistics.set(local.statistics);
       job.loss[0] = (loss.data as Float32Array)[0]!;
     },
@@ -92,15 +87,4 @@ function cached<K extends object, V>(make: (key: K) => V): (key: K) => V {
     if (value === undefined) known.set(key, (value = make(key)));
     return value;
   };
-}
-
-/** 0 with probability `ratio`, else 1 / (1 - ratio); the ratio is met to 1 / 65536. */
-function drawMask(mask: Float32Array, ratio: number, random: Random): void {
-  const limit = Math.round(ratio * 65536);
-  const keep = 65536 / (65536 - limit);
-  for (let i = 0; i < mask.length; i += 2) {
-    const bits = random.uint32();
-    mask[i] = (bits & 0xffff) < limit ? 0 : keep;
-    if (i + 1 < mask.length) mask[i + 1] = bits >>> 16 < limit ? 0 : keep;
-  }
 }

@@ -19,8 +19,8 @@ export async function train(graph: Graph, options: TrainOptions): Promise<TrainR
   if (!(Number.isInteger(workers) && workers >= 1))
     throw new PareError(`workers ${workers} should be a whole number from 1`, "usage");
   const training = await prepare(graph, options, engine);
-  const { plan, update, course } = training;
-  const crew = await crewFor({ plan, update, engine, jobs: course.jobs, workers });
+  const { plan, update, course, optimizer } = training;
+  const crew = await crewFor({ plan, update, names: optimizer.update.names, engine, jobs: course.jobs, workers });
   try {
     return await new Loop(training, crew, engine, options).run();
   } finally {

@@ -44,6 +44,7 @@ export async function threadedCrew({ plan, update, engine, jobs }: CrewOptions, 
   let set: 0 | 1 = 0;
   return {
     sets,
+    stepsPerRun: 1,
     start(which, number, { vector }) {
       [set, count] = [which, number];
       generation = (generation + 1) & control.generations;
@@ -51,14 +52,14 @@ export async function threadedCrew({ plan, update, engine, jobs }: CrewOptions, 
       replica.load(vector);
       publish(shared, generation, set, count);
     },
-    async finish(optimizer, rate) {
+    async finish(optimizer, [rate]) {
       for (let j = claim(shared, generation, 0); j !== null; j = claim(shared, generation, 0)) {
         await replica.run(sets[set][j]!);
         Atomics.add(shared.control, control.done, 1);
       }
       await team.wait(count);
       for (let j = 0; j < count; j++) if (shared.owners[j] !== 0) gradients[j]!.set(shared.sets[set][j]!.gradient);
-      await updater.run(optimizer, gradients.slice(0, count), rate);
+      await updater.run(optimizer, gradients.slice(0, count), rate!);
     },
     async release() {
       await team.stop();
