@@ -3,10 +3,10 @@ import { type LeNetSettings, lenetRecipe } from "./lenet.js";
 
 const best: LeNetSettings = {
   dense: 40,
-  prune: 60,
-  share: 6,
-  steps: 36,
-  sparsity: 0.98,
+  prune: 48,
+  share: 5,
+  steps: 30,
+  sparsity: 0.977,
   criterion: "fisher",
   microBatch: 128,
   shift: 1,

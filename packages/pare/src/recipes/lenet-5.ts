@@ -2,11 +2,11 @@
 import { type LeNetSettings, lenetRecipe } from "./lenet.js";
 
 const best: LeNetSettings = {
-  dense: 20,
-  prune: 30,
-  share: 4,
-  steps: 18,
-  sparsity: 0.99,
+  dense: 12,
+  prune: 18,
+  share: 2,
+  steps: 12,
+  sparsity: 0.985,
   criterion: "fisher",
   microBatch: 64,
   shift: 1,
@@ -28,7 +28,7 @@ export const lenet5Plain = lenetRecipe(
 export const lenet5Twelvefold = lenetRecipe(
   "lenet-5-12x",
   "LeNet-5 with a twelfth of its weights, as in Han 2015, and few shared values; without augmentation.",
-  { ...best, dense: 15, prune: 15, steps: 8, shift: 0, sparsity: 1 - 1 / 12, priceRise: null },
+  { ...best, dense: 10, prune: 10, steps: 6, shift: 0, sparsity: 1 - 1 / 12, priceRise: null },
 );
 export const lenet5Fast = lenetRecipe("lenet-5-fast", "LeNet-5 on MNIST in minutes on two cores, for the demo.", {
   ...best,
