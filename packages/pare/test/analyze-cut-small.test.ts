@@ -366,6 +366,14 @@ test("a batch that is open stays open: attention scaled by the root of a compute
   const flat = n.op("Reshape", [o, n.op("Concat", [length(n, "x", 0), length(n, "x", 1), n.ints(-1)], { axis: 0 })]);
   await openBatch(n.done(n.op("MatMul", [flat, [24, 5]])), [6, 16], 3);
 });
+test("an axis keeps one index at least", () => {
+  const c = couple(nets[0]![2]());
+  const removed = new Set(groupsOf(c).find((v) => !v.blocked)!.channels);
+  assert.throws(() => cut(c, removed), {
+    name: "PareError",
+    message: /all \d+ indices of axis \d of .* would go; leave one/,
+  });
+});
 test("cut and masked leave their graph alone", () => {
   const graph = nets[0]![2]();
   const before = JSON.stringify(graph, (_, v) => (v instanceof Map ? [...v] : v));

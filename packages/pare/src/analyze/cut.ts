@@ -23,8 +23,9 @@ import { keepIndices, zeroIndices } from "./tensor-cut.js";
 /** One mask per axis; null where every index survives. */
 type Masks = readonly (readonly boolean[] | null)[];
 
-/** The graph with the channels' indices cut out of every constant, and every number that repeats a size mended. Throws PareError where a node cannot follow. */
+/** The graph with the channels' indices cut out of every constant, and every number that repeats a size mended. Throws PareError where a node cannot follow or an axis would lose all of its indices. */
 export function cut(coupling: Coupling, removed: ReadonlySet<Channel>): Graph {
+  leavesSome(coupling, removed);
   const d = withConstants(coupling, removed, keepIndices);
   new Mending(coupling, removed, d).run();
   d.values = new Map();
@@ -35,6 +36,15 @@ export function masked(coupling: Coupling, removed: ReadonlySet<Channel>): Graph
   return withConstants(coupling, removed, zeroIndices);
 }
 
+function leavesSome(coupling: Coupling, removed: ReadonlySet<Channel>): void {
+  for (const use of coupling.uses)
+    for (const [d, mask] of masksOf(use, removed).entries())
+      if (mask?.every((alive) => !alive))
+        throw new PareError(
+          `${at(use.node)}: all ${mask.length} indices of axis ${d} of "${use.tensor}" would go; leave one`,
+          "usage",
+        );
+}
 const masksOf = (use: Use, removed: ReadonlySet<Channel>): Masks => use.axes.map((axis) => survivors(axis, removed));
 const fingerprint = (masks: Masks): string =>
   masks
