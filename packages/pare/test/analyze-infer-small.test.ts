@@ -28,6 +28,22 @@ test("symbols pass through", () => {
   assert.deepEqual(shapeOf(d, g.op("Unsqueeze", ["x", g.ints([0])])), [1, "batch", 3, 8, "w"]);
   assert.deepEqual(shapeOf(d, c, { x: [5, 3, 8, 7] }), [5, 4, 8, 7]);
 });
+test("symbols pass through shape arithmetic", () => {
+  const { d, g } = net(["batch", 3, 8, "w"]);
+  const shape = g.op("Shape", ["x"]);
+  const batch = g.op("Unsqueeze", [g.op("Gather", [shape, g.constant(int64s([0], []))]), g.ints([0])]);
+  const flat = g.op("Reshape", ["x", g.op("Concat", [batch, g.ints([24, -1])], { axis: 0 })]);
+  assert.deepEqual(shapeOf(d, flat), ["batch", 24, "w"]);
+  const tail = g.op("Slice", [g.cast(shape, "int64"), g.ints([2]), g.ints([4])]);
+  assert.deepEqual(shapeOf(d, g.op("ConstantOfShape", [g.op("Concat", [tail, batch], { axis: 0 })])), [
+    8,
+    "w",
+    "batch",
+  ]);
+  assert.deepEqual(shapeOf(d, g.op("Expand", [g.scalar(1), shape])), ["batch", 3, 8, "w"]);
+  const doubled = g.op("Mul", [batch, g.ints([2])]);
+  assert.deepEqual(shapeOf(d, g.op("ConstantOfShape", [doubled])), [""]);
+});
 test("contradictions name the node and both values", () => {
   const { d, g } = net([2, 3, 8, 8]);
   d.nodes.push(node("Conv", ["x", weight(g, 4, 5, 3, 3)], ["y"], {}, "", "first/conv"));

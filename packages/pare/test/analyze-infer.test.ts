@@ -24,7 +24,15 @@ async function compare(graph: Graph, model: Model) {
   await session.release();
   const wrong: string[] = [];
   let open = 0;
+  // Without dims for the inputs less is known, and none of it is wrong.
+  const { types: general } = infer(graph);
   for (const [name, actual] of Object.entries(result)) {
+    const shape = general.get(name)?.shape;
+    if (
+      shape &&
+      (shape.length !== actual.dims.length || shape.some((d, i) => typeof d === "number" && d !== actual.dims[i]))
+    )
+      wrong.push(`${name}: [${shape}] with open inputs, is [${actual.dims}]`);
     const found = types.get(name);
     const type = found?.type;
     const fits =

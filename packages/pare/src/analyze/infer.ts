@@ -1,16 +1,23 @@
 /** Shape inference: a Graph in; out, what every name carries, and the values of small constants and shape arithmetic. */
 import { PareError } from "../graph/error.js";
-import type { Graph, Node, Shape, Subgraph, Tensor, Value, ValueType } from "../graph/graph.js";
+import type { Dim, Graph, Node, Shape, Subgraph, Tensor, Value, ValueType } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
 import { isNone, type Operator, type Site } from "../ops/record.js";
 import { recordOf } from "../ops/registry.js";
 import { at, siteOf } from "../ops/site.js";
-import { smallElements } from "../ops/values.js";
+import { isInteger, numbersOf, smallElements, tensorOf } from "../ops/values.js";
+
+/** A small integer tensor some of whose elements are symbols. */
+interface Lengths {
+  readonly dims: readonly number[];
+  readonly elements: Shape;
+}
 
 /** What is known of the names of one graph body; names of the graphs around it are found too. */
 export class Scope {
   readonly types = new Map<string, ValueType>();
   readonly values = new Map<string, Tensor>();
+  readonly lengths = new Map<string, Lengths>();
   constructor(readonly parent: Scope | null = null) {}
 
   typeOf(name: string): ValueType | null {
@@ -18,6 +25,9 @@ export class Scope {
   }
   valueOf(name: string): Tensor | null {
     return this.values.get(name) ?? (this.types.has(name) ? null : (this.parent?.valueOf(name) ?? null));
+  }
+  lengthsOf(name: string): Lengths | null {
+    return this.lengths.get(name) ?? (this.types.has(name) ? null : (this.parent?.lengthsOf(name) ?? null));
   }
 }
 
@@ -129,7 +139,9 @@ export function inferNode(
   node.outputs.forEach((name, k) => {
     if (name) scope.types.set(name, types[k]!);
   });
-  if (record && site && !isNone(record.fold)) fold(scope, record, { ...site, y: types });
+  if (!record || !site) return;
+  fold(scope, record, { ...site, y: types });
+  follow(scope, record, { ...site, y: types });
 }
 
 function named(error: unknown, node: Node): PareError {
@@ -146,6 +158,7 @@ function siteIn(inference: Inference, scope: Scope, node: Node, record: Operator
     opset: inference.opsets.get(node.domain) ?? 1,
     x: node.inputs.map((name) => (name ? (scope.typeOf(name) ?? unknown) : null)),
     value: (i: number) => (node.inputs[i] ? scope.valueOf(node.inputs[i]) : null),
+    lengths: (i: number) => (node.inputs[i] ? (scope.lengthsOf(node.inputs[i])?.elements ?? null) : null),
   };
   if (!record.bodies) return siteOf(record, place);
   // State that a loop carries may change its shape on the way round: ask until nothing changes.
@@ -192,4 +205,39 @@ function fold(scope: Scope, record: Operator, site: Site): void {
       scope.types.set(name, { type: value.type, shape: value.dims });
     }
   });
+}
+
+/** Moves symbols as `fold` moves numbers: it is given the places of the elements, and says which went where. */
+function follow(scope: Scope, record: Operator, site: Site): void {
+  const { node } = site;
+  const [first] = node.outputs;
+  if (!first || scope.values.has(first)) return;
+  const shape = record.lengths?.(site);
+  if (shape) scope.lengths.set(first, { dims: [shape.length], elements: shape });
+  if (!record.moves || isNone(record.fold)) return;
+  const moved = record.moves === "all" ? node.inputs : node.inputs.slice(0, 1);
+  if (!moved.some((name) => scope.lengthsOf(name))) return;
+  const pool: Dim[] = [];
+  const placed = moved.map((name): Tensor | null => {
+    const known = scope.lengthsOf(name) ?? asLengths(scope.valueOf(name));
+    if (!known) return null;
+    const start = pool.length;
+    pool.push(...known.elements);
+    return tensorOf(
+      "int64",
+      known.dims,
+      known.elements.map((_, i) => start + i),
+    );
+  });
+  if (placed.includes(null)) return;
+  const found = record.fold({ ...site, value: (i) => (i < placed.length ? placed[i]! : site.value(i)) });
+  found?.forEach((places, k) => {
+    const name = node.outputs[k];
+    const at = places && isInteger(places.type) ? numbersOf(places) : null;
+    if (name && places && at) scope.lengths.set(name, { dims: places.dims, elements: at.map((i) => pool[i]!) });
+  });
+}
+function asLengths(t: Tensor | null): Lengths | null {
+  const elements = t && isInteger(t.type) && sizeOf(t.dims) <= smallElements ? numbersOf(t) : null;
+  return elements && { dims: t!.dims, elements };
 }

@@ -17,6 +17,7 @@ const permOf = (s: Site<{ perm: readonly number[] | null }>, rank: number): numb
 
 const Transpose = op<{ perm: readonly number[] | null }>({
   type: "Transpose",
+  moves: "first",
   domain: "",
   zero: keepsZero,
   attrs: (r) => ({ perm: r.ints("perm") }),

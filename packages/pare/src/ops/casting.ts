@@ -10,6 +10,7 @@ import { keepsZero } from "./zero.js";
 
 const identity = op({
   type: "Identity",
+  moves: "first",
   zero: keepsZero,
   domain: "",
   attrs: () => ({}),
@@ -40,6 +41,7 @@ const castTo = (x: number, to: ElementType): number => {
 };
 
 const cast = unary<{ to: ElementType }>("Cast", {
+  moves: "first",
   zero: true,
   attrs: targetOf,
   type: (_, a) => a.to,

@@ -56,8 +56,8 @@ const ConstantOfShape = op<{ value: Tensor | null }>({
   axes: (s) => (s.y[0]?.shape ? ` -> ${letters(s.y[0].shape, (d) => `a${d}`)}` : unknownRank),
   shape: (s) => {
     const type = s.a.value?.type ?? "float32";
-    const dims = intsOf(s.value(0));
-    if (dims?.some((d) => d < 0)) reject(s.node, `shape [${dims}] has a negative length`);
+    const dims = intsOf(s.value(0)) ?? s.lengths?.(0);
+    if (dims?.some((d) => typeof d === "number" && d < 0)) reject(s.node, `shape [${dims}] has a negative length`);
     return [{ type, shape: dims ?? ranked(need(s, 0).shape?.[0]) }];
   },
   grad: fromShape,
@@ -87,6 +87,7 @@ const Shape = op<{ start: number; end: number | null }>({
     return [{ type: "int64", shape: x ? [x.slice(s.a.start, s.a.end ?? x.length).length] : [""] }];
   },
   grad: fromShape,
+  lengths: (s) => s.x[0]?.shape?.slice(s.a.start, s.a.end ?? s.x[0].shape.length) ?? null,
   fold: (s) => {
     const x = s.x[0]?.shape;
     const part = x?.slice(s.a.start, s.a.end ?? x.length) ?? null;

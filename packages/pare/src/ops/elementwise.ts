@@ -38,6 +38,7 @@ export interface UnarySpec<A> {
   readonly quant: QuantRole;
   /** f(0) = 0. */
   readonly zero?: boolean | ((a: A) => boolean);
+  readonly moves?: "first";
   readonly kernel?: string;
   readonly type?: (x: ValueType, a: A) => ElementType;
   readonly raise?: Operator<A>["raise"];
@@ -75,6 +76,7 @@ export function unary<A = unknown>(type: string, spec: UnarySpec<A>): Operator {
           : grad,
     quant: spec.quant,
     zero: (z, s) => z[0] === true && (typeof spec.zero === "function" ? spec.zero(s.a) : spec.zero === true),
+    ...(spec.moves ? { moves: spec.moves } : {}),
     packs: awaits(spec.kernel ?? type.toLowerCase()),
     raise: spec.raise ?? dropConsumed,
     rewrite: "none needed",

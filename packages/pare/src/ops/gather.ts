@@ -30,6 +30,7 @@ function indicesOf(s: Site<{ axis: number }>, size: number): number[] | null {
 const Gather = op<{ axis: number }>({
   ...common,
   type: "Gather",
+  moves: "first",
   zero: keepsZero,
   attrs: (r) => ({ axis: r.int("axis", 0) }),
   axes: (s) => {

@@ -18,6 +18,7 @@ const at = (shape: Shape, axis: number, piece: string): string => letters(shape,
 
 const Concat = op<{ axis: number }>({
   type: "Concat",
+  moves: "all",
   zero: piecesZero,
   domain: "",
   attrs: (r) => ({ axis: r.opset < 4 ? r.int("axis", 1) : r.int("axis") }),
@@ -114,6 +115,7 @@ function sizesOf(s: Site<SplitAttributes>, length: Dim): Dim[] {
 
 const Split = op<SplitAttributes>({
   type: "Split",
+  moves: "first",
   zero: keepsZero,
   domain: "",
   attrs: (r: AttributeReader) => ({

@@ -44,6 +44,8 @@ export interface Site<A = unknown> {
   readonly y: readonly (ValueType | null)[];
   /** The value of input i where it is known before running: an initialiser, or folded shape arithmetic. */
   value(i: number): Tensor | null;
+  /** The elements of input i as lengths where some of them are symbols: a shape that depends on an open batch. */
+  readonly lengths?: (i: number) => Shape | null;
   /** Control flow: output types of the bodies, by attribute name, once they are inferred. */
   readonly results?: Readonly<Record<string, readonly (ValueType | null)[]>>;
 }
@@ -125,6 +127,10 @@ export interface Operator<A = unknown> {
   readonly zero?: ZeroRule<A>;
   /** Inputs that are constants but no trained parameters: running statistics, scales, zero points. */
   readonly untrained?: readonly number[];
+  /** Shape: the elements of its output as lengths, symbols among them. */
+  readonly lengths?: (s: Site<A>) => Shape | null;
+  /** `fold` only moves elements of the first input, or of all: it may then move symbols too. */
+  readonly moves?: "first" | "all";
   /** Control flow only: what the inputs of each body carry, by attribute name. Asked again with `results`, until nothing changes. */
   readonly bodies?: (s: Site<A>) => Readonly<Record<string, readonly (ValueType | null)[]>>;
   /** Control flow only: how often its body runs ("" where that is decided while running), or that one of its bodies runs. */

@@ -44,6 +44,7 @@ export function regroup(s: Site): AxesSpec | None {
 const sameElements = {
   axes: regroup,
   zero: keepsZero,
+  moves: "first" as const,
   grad: (g: Emitter, s: GradientSite) => [s.wanted[0] ? g.reshape(s.dy[0]!, s.dims(0)) : null],
   quant: "passes" as const,
   packs: awaits("reshape"),
@@ -55,9 +56,9 @@ const sameElements = {
 };
 
 /** Resolves 0 (copy) and -1 (what is left) of a Reshape target. Throws where the element counts differ. */
-function target(s: Site, wanted: readonly number[], allowzero: boolean): Shape {
+function target(s: Site, wanted: Shape, allowzero: boolean): Shape {
   const x = need(s, 0).shape;
-  const bad = wanted.find((t) => t < -1 || !Number.isInteger(t));
+  const bad = wanted.find((t) => typeof t === "number" && (t < -1 || !Number.isInteger(t)));
   if (bad !== undefined || wanted.filter((t) => t === -1).length > 1)
     reject(s.node, `shape [${wanted}] should hold lengths, 0 and at most one -1`);
   const dims = wanted.map((t, d): Dim => {
@@ -87,7 +88,7 @@ const Reshape = op<ReshapeAttributes>({
   attrs: (r) => ({ allowzero: r.int("allowzero", 0) === 1, shape: r.ints("shape") }),
   grad: (g, s) => [s.wanted[0] ? g.reshape(s.dy[0]!, s.dims(0)) : null, null],
   shape: (s) => {
-    const wanted = s.a.shape ?? intsOf(s.value(1));
+    const wanted = s.a.shape ?? intsOf(s.value(1)) ?? s.lengths?.(1);
     return [{ type: need(s, 0).type, shape: wanted ? target(s, wanted, s.a.allowzero) : ranked(s.x[1]?.shape?.[0]) }];
   },
   raise: (g, n, opset, s) => {

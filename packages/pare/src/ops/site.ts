@@ -73,6 +73,7 @@ export interface Place {
   readonly x: readonly (ValueType | null)[];
   readonly y?: readonly (ValueType | null)[];
   readonly value?: (i: number) => Tensor | null;
+  readonly lengths?: NonNullable<Site["lengths"]>;
   readonly results?: NonNullable<Site["results"]>;
 }
 
@@ -84,6 +85,7 @@ export const siteOf = (record: Operator, place: Place): Site => ({
   x: place.x,
   y: place.y ?? [],
   value: place.value ?? (() => null),
+  ...(place.lengths ? { lengths: place.lengths } : {}),
   ...(place.results ? { results: place.results } : {}),
 });
 

@@ -81,6 +81,7 @@ function picksOf(s: Site<SliceAttributes>, dims: readonly number[]): (number[] |
 
 const Slice = op<SliceAttributes>({
   type: "Slice",
+  moves: "first",
   zero: keepsZero,
   domain: "",
   attrs: (r) => ({ starts: bound(r, "starts"), ends: bound(r, "ends"), axes: r.ints("axes") }),

@@ -17,13 +17,14 @@ const common = { domain: "", quant: "passes" as const, packs: awaits("repeat") }
 const Expand = op({
   ...common,
   type: "Expand",
+  moves: "first",
   zero: keepsZero,
   domain: "",
   attrs: () => ({}),
   axes: "a..., -> a...",
   shape: (s) => {
     const { type, shape: x } = need(s, 0);
-    const wanted = intsOf(s.value(1));
+    const wanted = intsOf(s.value(1)) ?? s.lengths?.(1);
     if (wanted && x) return [{ type, shape: broadcast(s.node, [x, wanted]) }];
     const rank = s.x[1]?.shape?.[0];
     return [{ type, shape: x && typeof rank === "number" ? ranked(Math.max(rank, x.length)) : null }];
