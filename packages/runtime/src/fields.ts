@@ -8,7 +8,7 @@ const maxBits = 53;
 const end = 0;
 const beyond = 1;
 
-const options = { contextWeight: 0.45, bits: 16, rate: 0.02, rateEnd: 0.02, decay: 0 };
+const options = { contextWeight: [0.45, 0.45], bits: 16, rate: 0.02, rateEnd: 0.02, decay: 0 } as const;
 
 export class Fields {
   readonly #ids = new Map<string, number>();

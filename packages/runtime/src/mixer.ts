@@ -12,8 +12,8 @@ const bias = 0.3;
 export interface MixerOptions {
   /** Contexts: each names a slot that remembers how often the decision was 1. */
   readonly contexts: number;
-  /** Initial weight of a context's logit. */
-  readonly contextWeight: number;
+  /** Initial weight of a context's logit, at low and at high confidence. */
+  readonly contextWeight: readonly [low: number, high: number];
   /** Table of 2^bits slots. */
   readonly bits: number;
   /** Predictions that the caller makes, as logits: their initial weights. */
@@ -47,7 +47,11 @@ export class Mixer {
     this.#n = new Uint8Array(1 << o.bits);
     this.#mask = (1 << o.bits) - 1;
     this.weights = new Float64Array(o.contexts * classes + direct.length + 1);
-    for (let i = 0; i < o.contexts * classes; i++) this.weights[i] = i % classes ? o.contextWeight : 0;
+    const [low, high] = o.contextWeight;
+    for (let i = 0; i < o.contexts * classes; i++) {
+      const k = i % classes;
+      this.weights[i] = k ? low + ((high - low) * (k - 1)) / (classes - 2) : 0;
+    }
     this.weights.set(direct, o.contexts * classes);
     this.#slot = new Int32Array(o.contexts);
     this.#x = new Float64Array(o.contexts);

@@ -53,34 +53,39 @@ function spread(
 }
 /** Those that are predictions of their own, with their initial weights. */
 const single = [
-  [-1, 0, 0.3],
+  [-1, 0, 0.4],
   [-2, 0, 0.15],
-  [0, -1, 0.15],
+  [0, -1, 0.23],
   [-1, -1, 0.08],
-  [1, -1, 0.2],
-  [0, -2, 0.1],
+  [1, -1, 0.27],
+  [0, -2, 0.05],
   [-2, -1, 0],
-  [2, -1, 0.05],
+  [2, -1, 0.1],
 ] as const;
 const singleDx = Int32Array.from(single, (t) => t[0]);
 const singleDy = Int32Array.from(single, (t) => t[1]);
-const directs = [0.8, 0.2, 0.65, 0.3, 0.3, ...single.map((t) => t[2])];
+/** Initial weights where columns are pixels, and where they have no order. */
+const directs = [
+  [0.8, 0.2, 0.65, 0.3, 0.45, ...single.map((t) => t[2]), 0.1, 0.1, 0],
+  [0.85, 0.2, 0.55, 0, 0.1, ...single.map(() => 0), 0.1, 0.1, 0],
+] as const;
+/** Where the neighbours' own predictions begin. */
+const own = 5;
 const options = {
   contexts: 6,
-  contextWeight: 0.05,
+  contextWeight: [0.05, 0.05],
   bits: 18,
-  direct: directs,
   rate: 0.01,
   rateEnd: 0.0005,
   decay: 0.001,
-};
+} as const;
 
 const clampDensity = (p: number): number => Math.max(1e-4, Math.min(0.98, p));
 /** A logit as a context: steps of 1 / `scale`. */
 const step = (x: number, scale: number): number => Math.round(Math.max(-9, Math.min(9, x)) * scale) + 64;
 
 export class Significance {
-  readonly mixer = new Mixer(options);
+  readonly mixer: Mixer;
   readonly #spatial: boolean;
   /** Per column: survivors so far, and those of the columns around it. */
   readonly #counts: Float64Array;
@@ -112,6 +117,7 @@ export class Significance {
     private readonly hint: Float64Array | null,
   ) {
     const { columns } = g;
+    this.mixer = new Mixer({ ...options, direct: directs[g.width < columns ? 0 : 1] });
     const zeros = () => new Float64Array(columns);
     this.#spatial = g.width < columns;
     this.#counts = zeros();
@@ -177,10 +183,10 @@ export class Significance {
     const rowLogit = ln(factor);
     const at = c % plane;
     const x = at % width;
-    const own = this.#logit[c]!;
-    direct[0] = own;
+    const base = this.#logit[c]!;
+    direct[0] = base;
     direct[1] = rowLogit;
-    direct[2] = this.#logitNear[c]! - own;
+    direct[2] = this.#logitNear[c]! - base;
     direct[3] = spatial ? this.#logitWide[c]! : 0;
     let seen = 0;
     let expected = 0;
@@ -194,19 +200,24 @@ export class Significance {
       }
     }
     direct[4] = ln((seen + 0.5) / (expected * factor + 0.5));
-    const first = directs.length - single.length;
     for (let i = 0; i < single.length; i++) {
       const dx = singleDx[i]!;
       const to = at + singleDy[i]! * width + dx;
       const inside = x + dx >= 0 && x + dx < width && to >= 0;
       const there = c + to - at;
-      direct[first + i] = inside ? 2 * (row[there]! - density[there]! * factor) : 0;
+      direct[own + i] = inside ? 2 * (row[there]! - density[there]! * factor) : 0;
     }
+    const above = this.#above;
+    const rows = own + single.length;
+    const tilt = density[c]! * factor;
+    direct[rows] = 2 * (above[c]! - tilt);
+    direct[rows + 1] = 2 * (this.#above2[c]! - tilt);
+    direct[rows + 2] = (c > 0 ? above[c - 1]! : 0) + (c + 1 < above.length ? above[c + 1]! : 0) - 2 * tilt;
     const left = c > 0 ? row[c - 1]! : 0;
     const left2 = c > 1 ? row[c - 2]! : 0;
     const left3 = c > 2 ? row[c - 3]! : 0;
     const up = spatial && at >= width ? row[c - width]! : 0;
-    const level = step(own, 2);
+    const level = step(base, 2);
     contexts[0] = 1;
     contexts[1] = 2 + (left + 2 * left2 + 4 * left3 + 8 * (c & 3)) * 16;
     contexts[2] = hash(3 + level * 16, step(rowLogit, 3));

@@ -5,13 +5,13 @@ import { hash, Mixer } from "./mixer.js";
 
 const options = {
   contexts: 7,
-  contextWeight: 0.12,
+  contextWeight: [0.06, 0.2],
   bits: 18,
   direct: [0, 0, 0],
   rate: 0.015,
   rateEnd: 0.002,
   decay: 0.0005,
-};
+} as const;
 /** Up to this distance from the centre in unary. */
 const unary = 8;
 const taps = [
