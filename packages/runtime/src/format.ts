@@ -1,19 +1,26 @@
 /**
- * THE .pare LAYOUT, version 1. Writer and reader both import this file, and both run the same models (topology.ts, tensors.ts), so a
- * file is described in one place only.
+ * The .pare layout, version 1. Writer and reader import this file, and run the same models in both directions, so nothing is described twice.
  *
  *   offset  bytes  what
  *   0       4      "PARE"
  *   4       1      version: 1
- *   5       4      CRC-32 of all bytes that follow, little-endian
- *   9       1..5   n: length of the coded section, LEB128
- *   ..      n      coded section: one stream of a binary range coder (bit-coder.ts), every decision under an adaptive model
- *   ..      rest   plain section: bytes as they are, taken in order by whoever in the coded section asks for them
+ *   5       4      CRC-32 (IEEE) of all bytes that follow, little-endian
+ *   9       1..5   n, LEB128
+ *   ..      n      coded section: one stream of binary decisions through a 32-bit range coder (bit-coder.ts), each with a 16-bit probability
+ *   ..      rest   plain section: bytes as they are, in the order in which the coded section asks for them
  *
- * coded section:  topology (topology.ts), then for each tensor in the order the topology names them: coding (3 bits), contents (tensors.ts)
- * topology:       IR version, opsets, metadata, functions, then the graph: inputs, nodes, unread initialisers, outputs
- * reference:      0 absent, 1 the next initialiser, 2 something defined later, 3 + d: the name defined d before the last
- * tensor codings: see `codings` below
+ * The coded section is the topology (topology.ts), then the contents of every tensor (tensors.ts) in the order in which the topology named them.
+ *   topology     IR version, opsets, metadata, functions, graph
+ *   graph        are names kept?, inputs, initialisers that no node here reads first, nodes, outputs, shapes of inner values, what else was said
+ *   node         operator, domain, attributes, inputs, outputs
+ *   reference    0 absent; 1 a new definition (for an input: the next initialiser; its type and dims follow); 2 defined later; 3 + d: d before the last
+ *   number       length in unary, then its bits; words are places in a list that grows, led by `usualWords`; texts end with a 0
+ *   tensor       a coding (see `codings`), then:
+ *     codebook   values in ascending order (codebook.ts), geometry: rows of columns that may be pixels (geometry.ts), then element by element:
+ *                does it survive? (significance.ts) which side of the centre, how far from it? (values.ts)
+ *     floats     zeros that end all mantissas; per element exponent, sign, two bits of mantissa (floats.ts)
+ * All decisions are predicted by adaptive models (mixer.ts, adaptive.ts) that see what was coded before. They compute in float64 with + - * / and
+ * tables alone (logistic.ts): every engine gets the same bits.
  */
 export const magic = [0x50, 0x41, 0x52, 0x45] as const;
 export const version = 1;

@@ -32,6 +32,21 @@ export class Earlier {
   }
 }
 
+/** The two models of a tensor: who survives, and as what. `level`: `roughDensity` of it. */
+export function planeOf(
+  g: Geometry,
+  level: number,
+  count: number,
+  centre: number,
+  earlier: Earlier,
+): { significance: Significance; symbols: Values } {
+  const density = quarters[level & 3]! / (1 << (level >> 2));
+  return {
+    significance: new Significance(g, density, earlier.hint(g.columns, g.plane)),
+    symbols: new Values(g, count, centre),
+  };
+}
+
 /** Codes `indices` (entries of a codebook of `count`), in place for a reader. `centre`: the entry of pruned elements, or the most frequent one. */
 export function plane(
   io: BitCoder,
@@ -45,19 +60,17 @@ export function plane(
 ): void {
   const g = geometry(f, dims, given);
   const { rows, columns } = g;
-  const level = f.choice("density", 6, io.reading ? 0 : densityOf(indices, centre));
-  const density = quarters[level & 3]! / (1 << (level >> 2));
-  const significance = new Significance(g, density, earlier.hint(columns, g.plane));
-  const values = new Values(g, count, centre);
+  const level = f.choice("density", 6, io.reading ? 0 : roughDensity(indices, centre));
+  const { significance, symbols } = planeOf(g, level, count, centre, earlier);
   const survivors = new Float64Array(rows);
   for (let r = 0; r < rows; r++) {
     significance.nextRow();
-    values.nextRow();
+    symbols.nextRow();
     for (let c = 0; c < columns; c++) {
       const i = g.transposed ? c * rows + r : r * columns + c;
       const entry = indices[i]!;
       if (!significance.code(io, c, entry !== centre ? 1 : 0)) indices[i] = centre;
-      else indices[i] = values.code(io, c, entry);
+      else indices[i] = symbols.code(io, c, entry);
     }
     survivors[r] = significance.inRow;
   }
@@ -66,7 +79,7 @@ export function plane(
 /** 2^(-i / 4). */
 const quarters = [1, 0.8408964152537145, Math.SQRT1_2, 0.5946035575013605];
 /** -4 log2 of the share of survivors, at most 63. */
-function densityOf(indices: Uint8Array, centre: number): number {
+export function roughDensity(indices: Uint8Array, centre: number): number {
   let n = 0;
   for (const i of indices) if (i !== centre) n++;
   return n === 0 ? 63 : Math.min(63, Math.round(-4 * Math.log2(n / indices.length)));

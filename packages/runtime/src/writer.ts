@@ -1,5 +1,8 @@
 /** What a writer of packed files needs: the layout and the models that both sides run. */
+export { bestGeometry, bitsPerElement } from "./best-geometry.js";
 export type { BitCoder } from "./bit-coder.js";
+export { type BitCosts, bitCosts } from "./bit-costs.js";
+export { BitCounter } from "./bit-counter.js";
 export { type CodebookPlan, floatOfBits, maxEntries } from "./codebook.js";
 export { crc32 } from "./crc32.js";
 export { decode } from "./decode.js";
@@ -16,3 +19,4 @@ export { type Attribute, byteLength, type ElementType, elementBits, elements, ty
 export { Earlier } from "./plane.js";
 export { type Plan, tensorContents, unitsOf } from "./tensors.js";
 export * from "./topology.js";
+export { bitsOf, cheapest, sampleSize } from "./weigh.js";

@@ -9,6 +9,8 @@ const modules = readdirSync(dist)
   .filter((f) => f.endsWith(".js"))
   .map((name) => ({ name, text: readFileSync(new URL(name, dist), "utf8") }));
 
+const textOf = (name: string): string => modules.find((m) => m.name === name)!.text;
+
 test("the runtime has no dependencies", () => {
   const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
   assert.equal(manifest.dependencies, undefined);
@@ -24,11 +26,29 @@ test("what is built imports nothing from outside, and nothing of Node", () => {
 });
 
 test("a page downloads less than 20 KB", (t) => {
-  const code = modules
-    .filter((m) => m.name !== "writer.js")
-    .map((m) => m.text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*(\/\/.*)?/gm, ""))
+  const reached = new Set<string>();
+  const visit = (name: string) => {
+    if (reached.has(name)) return;
+    reached.add(name);
+    for (const [, to] of textOf(name).matchAll(/\bfrom\s*"\.\/([^"]+)"/g)) visit(to!);
+  };
+  visit("index.js");
+  const code = [...reached]
+    .map((name) =>
+      textOf(name)
+        .replace(/\/\*[\s\S]*?\*\//g, "")
+        .replace(/^\s*(\/\/.*)?/gm, ""),
+    )
     .join("");
   const bytes = gzipSync(code).length;
   t.diagnostic(`${bytes} bytes gzipped, not minified`);
   assert.ok(bytes < 20_000, `${bytes}`);
+});
+
+test("the README shows the head of format.ts", () => {
+  const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8");
+  const head = read("../src/format.ts").match(/^\/\*\*\n([\s\S]*?)\n \*\//)![1]!;
+  const text = head.replace(/^ \* ?/gm, "");
+  assert.ok(text.split("\n").length < 40, "more than a screen");
+  assert.ok(read("../README.md").includes(text), "README.md tells another layout");
 });

@@ -7,6 +7,8 @@ import { FormatError } from "../dist/error.js";
 import { fromHalf, toHalf } from "../dist/half.js";
 import { BitReader, canonicalCodes, symbolReader } from "../dist/huffman.js";
 import { ln, logit, squash, stretch } from "../dist/logistic.js";
+import type { ElementType } from "../dist/model.js";
+import { typedArray } from "../dist/typed-array.js";
 
 test("crc32 of the usual check string", () => {
   assert.equal(crc32(new TextEncoder().encode("123456789")), 0xcbf43926);
@@ -54,4 +56,15 @@ test("the range decoder ends where its bytes end", () => {
   assert.throws(() => io.plain(1), /needs 1 plain bytes, 0 are left/);
   io.spend(10, "test");
   assert.throws(() => io.spend(1, "test"), /limit of 10/);
+});
+
+test("tensors as typed arrays", () => {
+  const of = (type: ElementType, dims: number[], bytes: number[]) =>
+    typedArray({ type, dims, bytes: Uint8Array.from(bytes) });
+  assert.deepEqual(of("float32", [1], [0, 0, 128, 63]), Float32Array.of(1));
+  assert.deepEqual(of("int64", [1], [254, 255, 255, 255, 255, 255, 255, 255]), BigInt64Array.of(-2n));
+  assert.deepEqual(of("float16", [1], [0, 60]), Uint16Array.of(0x3c00));
+  assert.deepEqual(of("complex64", [1], [0, 0, 128, 63, 0, 0, 0, 64]), Float32Array.of(1, 2));
+  assert.deepEqual(of("int4", [3], [0x21, 0x03]), Uint8Array.of(0x21, 3));
+  assert.throws(() => of("float32", [2], [0, 0, 128, 63]), FormatError);
 });

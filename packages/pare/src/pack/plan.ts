@@ -1,18 +1,21 @@
 /** A tensor -> the coding that takes the fewest bytes. */
 import {
+  bestGeometry,
+  bitsOf,
+  bitsPerElement,
+  cheapest,
   type Earlier,
   elementBits,
   elements,
   floatLayouts,
   type Plan,
+  sampleSize,
   type Tensor,
   unitsOf,
 } from "@pare/runtime/writer";
-import { bestGeometry, bitsPerElement } from "./best-geometry.js";
 import { codebookPlan } from "./codebook-plan.js";
 import { deepCompressionPlan, gapBitsOf, publishedGapBits } from "./deep-compression-plan.js";
 import type { PackOptions } from "./pack.js";
-import { bitsOf, cheapest, sampleSize } from "./weigh.js";
 
 /** `earlier`: what the tensors before this one told. `affords`: whether a reader would spend that many units more on this file. */
 export function planOf(t: Tensor, options: PackOptions, earlier: Earlier, affords: (units: number) => boolean): Plan {

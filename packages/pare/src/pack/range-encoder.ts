@@ -1,4 +1,4 @@
-/** Decisions -> bytes (the counterpart of the runtime's RangeDecoder), and decisions -> bits, to weigh codings without writing. */
+/** Decisions -> bytes: the counterpart of the runtime's RangeDecoder. */
 import { type BitCoder, unitLimit } from "@pare/runtime/writer";
 
 export class RangeEncoder implements BitCoder {
@@ -71,19 +71,4 @@ export class RangeEncoder implements BitCoder {
     while (this.#length > before && this.#out[this.#length - 1] === 0) this.#length--;
     return { coded: this.#out.slice(0, this.#length), plain: this.#plain };
   }
-}
-
-/** Bits that decisions would cost. */
-export class BitCounter implements BitCoder {
-  readonly reading = false;
-  bits = 0;
-  bit(p: number, bit: number): number {
-    this.bits -= Math.log2((bit ? p : 65536 - p) / 65536);
-    return bit;
-  }
-  plain(length: number, bytes: Uint8Array = new Uint8Array(length)): Uint8Array {
-    this.bits += 8 * length;
-    return bytes;
-  }
-  spend(): void {}
 }

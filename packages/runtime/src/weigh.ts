@@ -1,6 +1,9 @@
 /** What a tensor would cost under a plan: the model runs, and only counts. */
-import { type Earlier, Fields, type Plan, type Tensor, tensorContents } from "@pare/runtime/writer";
-import { BitCounter } from "./range-encoder.js";
+import { BitCounter } from "./bit-counter.js";
+import { Fields } from "./fields.js";
+import type { Tensor } from "./model.js";
+import type { Earlier } from "./plane.js";
+import { type Plan, tensorContents } from "./tensors.js";
 
 /** Elements that are enough to compare codings by. */
 export const sampleSize = 1 << 15;

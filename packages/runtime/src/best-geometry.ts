@@ -1,5 +1,8 @@
 /** A tensor's codebook plan -> the same in the geometry that suits its pattern of survivors best. */
-import { type CodebookPlan, type Earlier, type Geometry, plainGeometry, type Tensor } from "@pare/runtime/writer";
+import type { CodebookPlan } from "./codebook.js";
+import { type Geometry, plainGeometry } from "./geometry.js";
+import type { Tensor } from "./model.js";
+import type { Earlier } from "./plane.js";
 import { bitsOf, cheapest, sampleSize } from "./weigh.js";
 
 /** The same plan in the geometry that suits it best: for two axes the columns may be pixels, or the rows be columns. */
