@@ -1,33 +1,19 @@
 /** The main path end to end on a problem of seconds. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { compress } from "../dist/compress.js";
 import { toBytes } from "../dist/graph/encode.js";
 import { read } from "../dist/graph/file.js";
-import { NetworkBuilder } from "../dist/methods/architecture/builder.js";
 import type { RecipeInput } from "../dist/methods/recipe.js";
 import { unpack } from "../dist/pack/pack.js";
 import { reportFacts } from "../dist/report/facts.js";
-import { blobs } from "./support/blobs.js";
-
-const train = { epochs: 6, batchSize: 32, optimizer: "adam", learningRate: 0.003 } as const;
-const recipe: RecipeInput = {
-  name: "test",
-  dense: { train: { ...train, softTargets: null } },
-  stages: [
-    { method: "prune/magnitude", name: "prune", options: { sparsity: 0.9, steps: 2, train } },
-    { method: "quantize/cluster", name: "cluster", options: { samples: 32, train } },
-  ],
-};
-const dims = [1, 28, 28] as const;
-const data = { train: blobs(256, dims, 1), validation: blobs(128, dims, 2), test: blobs(128, dims, 3) };
-const graph = ((b) => {
-  const hidden = b.relu(b.dense(b.flatten(b.input("x", dims)), "fc1", 40), "relu1");
-  return b.finish(b.dense(b.dropout(hidden, "dropout1", 0.2), "fc2", 4, { init: "glorot" }), "logits");
-})(new NetworkBuilder("small", 3));
+import { data, graph, recipe, training } from "./support/small-problem.js";
 
 let folder = "";
 before(async () => {
@@ -79,6 +65,24 @@ test("a run that stops in any stage goes on to the same bytes, without doing a s
   }
 });
 
+test("kill -9 in the middle of any training, then the same command: the same bytes", async () => {
+  const program = fileURLToPath(new URL("./support/small-problem.js", import.meta.url));
+  const reference = await readFile(join(folder, "plain", "model.pare"));
+  for (const killAt of ["dense 2", "prune 1", "cluster 4"]) {
+    const out = join(folder, `killed-${killAt.replace(" ", "-")}`);
+    const child = spawn(process.execPath, [program, out], { stdio: ["ignore", "pipe", "inherit"] });
+    let seen = "";
+    child.stdout.on("data", (chunk) => {
+      seen += chunk;
+      if (seen.includes(killAt)) child.kill("SIGKILL");
+    });
+    const [, signal] = await once(child, "exit");
+    assert.equal(signal, "SIGKILL", `ended by itself: ${seen}`);
+    await compress(graph, { data, out, recipe, seed: 1 });
+    assert.deepEqual(await readFile(join(out, "model.pare")), reference, killAt);
+  }
+});
+
 test("stages of another run are not taken for this one's", async () => {
   const out = join(folder, "other");
   const stop = new AbortController();
@@ -120,7 +124,7 @@ test("a damaged stage file is done again", async () => {
 test("maxDrop keeps the smallest result within the allowed rise of the validation error", async () => {
   const harsh: RecipeInput = {
     ...recipe,
-    stages: [{ method: "prune/magnitude", options: { sparsity: 0.9999, train: { ...train, epochs: 1 } } }],
+    stages: [{ method: "prune/magnitude", options: { sparsity: 0.9999, train: { ...training, epochs: 1 } } }],
   };
   const lines: string[] = [];
   const { facts } = await compress(graph, {
