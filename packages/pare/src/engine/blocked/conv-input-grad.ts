@@ -21,6 +21,14 @@ function axisPhase(phase: number, k: number, s: number, pad: number, outputs: nu
   return { taps, before, after: count + number - 1 - outputs - before };
 }
 
+/** What adding up one product's overlaps costs in a plain ConvTranspose, in multiplications of a blocked convolution. */
+const overlap = 40;
+
+/** Whether a plain ConvTranspose, which multiplies what is there, beats blocks: they multiply padding too, of channels and of each row up to dx's width. */
+function plainIsShorter(l: Layout, [, o, , wo]: Image, [, c, , w]: Image): boolean {
+  return o + overlap < (l.pad(o) * l.pad(c) * w) / (c * wo);
+}
+
 export function convInputGrad(l: Layout, node: Node): boolean {
   const [dy, w] = node.inputs as [string, string];
   const dx = node.outputs[0]!;
@@ -53,6 +61,7 @@ export function convInputGrad(l: Layout, node: Node): boolean {
     };
   };
   if (strides[0] === 1 && strides[1] === 1) {
+    if (!depthwise && plainIsShorter(l, ds, xs)) return false;
     const axis = (i: 0 | 1): AxisPhase => {
       const [k, d] = [kernel[i], dilations[i]];
       const before = (k - 1) * d - pads[i];
