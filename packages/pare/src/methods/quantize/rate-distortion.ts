@@ -1,13 +1,13 @@
 /** Chooses every weight's shared value by what it costs in the file and in the loss: graph with (pruned) weights -> graph of few values, its codebooks. */
+import { type BitCosts, bitCosts } from "@pare/runtime/writer";
 import { z } from "zod";
 import type { Graph } from "../../graph/graph.js";
 import type { Codebook, EpochMetrics } from "../../train/options.js";
-import { candidates, ladderFor, type Shareable, survivors } from "../choose-values.js";
+import { candidates, type Shareable, survivors } from "../choose-values.js";
 import { fineTune } from "../fine-tune.js";
 import { importances } from "../importance.js";
 import { largestWithin } from "../largest-within.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
-import { type Layout, layoutOf, ratesOf } from "../rate.js";
 import { codebookOf, type SharedResult, snap, trainShared, withCodebooks } from "../shared-values.js";
 import { sideTensors } from "../side.js";
 import { weightsOf } from "../weights.js";
@@ -41,42 +41,44 @@ type Options = z.output<typeof options>;
 
 interface Layer extends Shareable {
   readonly node: string;
-  readonly layout: Layout;
+  readonly dims: readonly number[];
   readonly start: Codebook;
 }
 export interface Assignment {
   readonly book: Codebook;
-  readonly lossRise: number;
+  /** What the prices make of it. */
   readonly bits: number;
 }
 
+/** What the coder charges for a tensor of these shared values. */
+export const pricesOf = (book: Codebook, dims: readonly number[], known?: BitCosts): BitCosts =>
+  bitCosts(book.indices, book.centroids, dims, known?.geometry);
+
 /**
- * min over q of 1/2 F_i (w_i - q)^2 + lambda bits(q), rates and centroids refitted until nothing moves (entropy-constrained quantization: Chou,
- * Lookabaugh, Gray 1989). Zero is always an option, so that weights whose positions cost more than they are worth go.
+ * min over q of 1/2 F_i (w_i - q)^2 + lambda bits_i(q) at the given prices, centroids refitted until nothing moves (entropy-constrained
+ * quantization: Chou, Lookabaugh, Gray 1989). Zero is always an option: weights whose positions cost more than they are worth go.
  */
-export function assign(t: Shareable, layout: Layout, start: Codebook, lambda: number, iterations = 12): Assignment {
+export function assign(t: Shareable, start: Codebook, prices: BitCosts, lambda: number, iterations = 12): Assignment {
   const { at, values, weights } = survivors(t, 1e-3);
   const centroids = Float64Array.from(start.centroids);
   const indices = start.indices.slice();
-  let [lossRise, bits] = [0, 0];
+  let bits = 0;
   for (let iteration = 0; iteration < iterations; iteration++) {
-    const rates = ratesOf(indices, centroids.length, layout);
-    [lossRise, bits] = [0, 0];
+    bits = 0;
     const mass = new Float64Array(centroids.length);
     const moment = new Float64Array(centroids.length);
     let moved = false;
     at.forEach((i, j) => {
-      const [w, f] = [values[j]!, 0.5 * weights[j]!];
-      const alive = rates.nonzero(i);
-      let [best, bestCost, bestBits] = [0, f * w * w + lambda * rates.zero(i), rates.zero(i)];
+      const [w, f, alive] = [values[j]!, 0.5 * weights[j]!, prices.nonzero[i]!];
+      let [best, bestBits] = [0, prices.zero[i]!];
+      let bestCost = f * w * w + lambda * bestBits;
       for (let k = 1; k < centroids.length; k++) {
-        const b = alive + rates.symbol[k]!;
+        const b = alive + prices.value[k]!;
         const cost = f * (w - centroids[k]!) ** 2 + lambda * b;
         if (cost < bestCost) [best, bestCost, bestBits] = [k, cost, b];
       }
       if (indices[i] !== best) moved = true;
       indices[i] = best;
-      lossRise += bestCost - lambda * bestBits;
       bits += bestBits;
       mass[best]! += f;
       moment[best]! += f * w;
@@ -84,7 +86,7 @@ export function assign(t: Shareable, layout: Layout, start: Codebook, lambda: nu
     for (let k = 1; k < centroids.length; k++) if (mass[k]! > 0) centroids[k] = moment[k]! / mass[k]!;
     if (!moved) break;
   }
-  return { book: used({ indices, centroids: Float32Array.from(centroids), fixed: 0 }), lossRise, bits };
+  return { book: { indices, centroids: Float32Array.from(centroids), fixed: 0 }, bits };
 }
 
 /** The codebook without centroids that no weight uses. */
@@ -105,34 +107,21 @@ async function layersOf(
   tools: Tools,
 ): Promise<Layer[]> {
   const sides = o.biases ? sideTensors(graph).filter((t) => t.bias && !o.exclude.includes(t.name)) : [];
-  const all = [
-    ...weightsOf(graph, o.exclude).weights.map((w) => ({ ...w, layout: layoutOf(w.dims) })),
-    ...sides.map((t) => ({ ...t, layout: { rows: 1, columns: t.values.length } })),
-  ];
+  const all = [...weightsOf(graph, o.exclude).weights, ...sides.map((t) => ({ ...t, dims: [t.values.length] }))];
   if (all.length === 0 || !tools.data) return [];
-  const fisher = await importances(
-    graph,
-    all.map((t) => t.name),
-    tools.data!,
-    o.samples,
-    tools,
-  );
+  const names = all.map((t) => t.name);
+  const fisher = await importances(graph, names, tools.data, o.samples, tools);
   return all.map((t, i) => {
-    const layer = {
-      name: t.name,
-      node: t.node.name,
-      layout: t.layout,
-      values: t.values,
-      importance: fisher.get(t.name) ?? null,
-    };
-    const known = books.get(t.name);
-    if (known) return { ...layer, start: known };
-    const counts = ladderFor(o.values).slice(-1);
-    const [first] = candidates(layer, counts, { init: "linear", seed: tools.seed + i, weighted: true });
-    return { ...layer, start: codebookOf(t.values.length, survivors(layer).at, first!.clusters) };
+    const { name, values, dims } = t;
+    const layer = { name, node: t.node.name, dims, values, importance: fisher.get(name) ?? null };
+    const known = books.get(name);
+    if (known && known.centroids.length <= 256) return { ...layer, start: known };
+    const [first] = candidates(layer, [o.values], { init: "linear", seed: tools.seed + i, weighted: true });
+    return { ...layer, start: codebookOf(values.length, survivors(layer).at, first!.clusters) };
   });
 }
 
+/** Assigns every weight at the largest price of a bit that the budget allows, then trains what is left. */
 async function round(
   graph: Graph,
   books: ReadonlyMap<string, Codebook>,
@@ -141,23 +130,35 @@ async function round(
   tools: Tools,
 ): Promise<SharedResult> {
   const layers = await layersOf(graph, books, o, tools);
-  const assigned = (lambda: number): Assignment[] => layers.map((l) => assign(l, l.layout, l.start, lambda));
-  const booksAt = (lambda: number) =>
-    new Map([...books, ...assigned(lambda).map((a, i) => [layers[i]!.name, a.book] as const)]);
+  let prices = layers.map((l) => pricesOf(l.start, l.dims));
+  const assigned = (lambda: number) => layers.map((l, i) => assign(l, l.start, prices[i]!, lambda));
+  const booksOf = (list: readonly Assignment[]) =>
+    new Map([...books, ...list.map((a, i) => [layers[i]!.name, a.book] as const)]);
   const before = o.lambda === undefined ? (await tools.evaluate(graph)).loss : 0;
-  const rise = async (lambda: number) => (await tools.evaluate(withCodebooks(graph, booksAt(lambda)))).loss - before;
+  const rise = async (list: readonly Assignment[]) =>
+    (await tools.evaluate(withCodebooks(graph, booksOf(list)))).loss - before;
   const survivorCount = layers.reduce((n, l) => n + l.start.indices.reduce((m, k) => m + (k ? 1 : 0), 0), 0);
   // Where to start looking: as if every survivor's eight bits shared the budget.
-  const lambda = o.lambda ?? (await largestWithin(rise, budget, (budget || 1e-6) / (8 * survivorCount + 1)));
-  const bits = assigned(lambda).reduce((sum, a) => sum + a.bits, 0);
+  const start = (budget || 1e-6) / (8 * survivorCount + 1);
+  let lambda = o.lambda ?? (await largestWithin((x) => rise(assigned(x)), budget, start));
+  let list = assigned(lambda);
+  // Prices follow the pattern of survivors, and the pattern the prices; where that leads beyond the budget, a bit becomes cheaper.
+  for (let k = 0; k < 3; k++) {
+    prices = layers.map((l, i) => pricesOf(list[i]!.book, l.dims, prices[i]));
+    list = assigned(lambda);
+    if (o.lambda !== undefined) continue;
+    for (let tries = 0; tries < 8 && (await rise(list)) > budget; tries++) list = assigned((lambda *= 0.8));
+  }
+  const bits = list.reduce((sum, a) => sum + a.bits, 0);
   tools.log(`lambda ${lambda.toExponential(2)} nats per bit, about ${Math.ceil(bits / 8)} bytes of weights`);
-  const shared = await trainShared(graph, booksAt(lambda), o.train, tools);
+  const final = new Map([...booksOf(list)].map(([name, book]) => [name, used(book)] as const));
+  const shared = await trainShared(graph, final, o.train, tools);
   return snap(shared, { centroids: "float16", sides: o.biases ? "float16" : "float32" });
 }
 
 /**
  * Rate-distortion optimised quantization as in DeepCABAC (Wiedemann et al. 2019/2020, eq. 4). Differs from the paper: trained centroids instead of
- * a uniform grid; F_i is the empirical Fisher information; rates are those of a model of rows, columns and symbols, refitted between passes.
+ * a uniform grid; F_i is the Fisher information of the softened answers; bits are what Pare's own context-mixing coder charges.
  */
 export const rateDistortion = method({
   id: "quantize/rate-distortion",
