@@ -10,6 +10,7 @@ import { weightsOf } from "../methods/weights.js";
 import { pack, unpack } from "../pack/pack.js";
 import { tensorCosts } from "../pack/tensor-costs.js";
 import { dropIdentities } from "../passes/drop-identities.js";
+import { orderChannels } from "../passes/order-channels.js";
 import type { LayerFacts, ReportFacts } from "../report/facts.js";
 import { histogramOf, pixelPicture } from "../report/histogram.js";
 import { html } from "../report/html.js";
@@ -23,21 +24,34 @@ export interface Finished {
   readonly graph: Graph;
 }
 
+interface Packed {
+  readonly outcome: Outcome;
+  /** The outcome's graph as it was packed. */
+  readonly graph: Graph;
+  readonly bytes: Uint8Array;
+}
+const smaller = <T extends { readonly bytes: Uint8Array }>(a: T, b: T): T => (b.bytes.length < a.bytes.length ? b : a);
+
+/** Without nodes that inference does not need, channels in the order that packs smaller. */
+function packed(outcome: Outcome): Packed {
+  const bare = dropIdentities(outcome.graph);
+  return [bare, orderChannels(bare)].map((graph) => ({ outcome, graph, bytes: pack(graph) })).reduce(smaller);
+}
+
 /** The last outcome; with a limit on the error the one that packs smallest among those within it. */
-function chosen(job: Job, outcomes: readonly Outcome[]): { readonly outcome: Outcome; readonly bytes: Uint8Array } {
-  const packed = (outcome: Outcome) => ({ outcome, bytes: pack(dropIdentities(outcome.graph)) });
+function chosen(job: Job, outcomes: readonly Outcome[]): Packed {
   const { maxDrop } = job;
   if (maxDrop === null) return packed(outcomes.at(-1)!);
   const limit = outcomes[0]!.validationError + maxDrop;
   return outcomes
     .filter((o, i) => i === 0 || o.validationError <= limit)
     .map(packed)
-    .reduce((a, b) => (b.bytes.length < a.bytes.length ? b : a));
+    .reduce(smaller);
 }
 
 export async function finish(job: Job, outcomes: readonly Outcome[]): Promise<Finished> {
   const started = performance.now();
-  const { outcome, bytes } = chosen(job, outcomes);
+  const { outcome, graph: bare, bytes } = chosen(job, outcomes);
   const output = join(job.out, "model.pare");
   await save(output, [bytes]);
   const graph = unpack(bytes);
@@ -55,7 +69,7 @@ export async function finish(job: Job, outcomes: readonly Outcome[]): Promise<Fi
     output,
     report: join(job.out, "report.html"),
     data: job.test.name,
-    layers: layersOf(dropIdentities(outcome.graph)),
+    layers: layersOf(bare),
     histograms: { dense: histograms(dense), packed: histograms(outcome.graph) },
     curves: outcomes
       .filter((o) => o.history.length > 0)

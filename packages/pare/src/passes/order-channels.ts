@@ -2,6 +2,7 @@
 import { type Axis, type Channel, resolve } from "../analyze/axes.js";
 import { type Coupling, constantsOf, couple, type Use } from "../analyze/couple.js";
 import { type Group, groupsOf } from "../analyze/groups.js";
+import { PareError } from "../graph/error.js";
 import { draft, type Graph, type Tensor } from "../graph/graph.js";
 import { bitsOf, sizeOf } from "../graph/tensor.js";
 
@@ -16,22 +17,35 @@ interface Move {
   readonly from: readonly number[];
 }
 
-/** Computes the same as `graph`, up to the rounding of sums in another order. Groups whose channels do not each have a place of their own stay as they are. */
+/**
+ * Computes the same as `graph`, up to the rounding of sums in another order. Groups whose channels do not each have a place of their own stay as they
+ * are, and so does a graph whose shapes cannot be followed.
+ */
 export function orderChannels(graph: Graph): Graph {
-  const coupling = couple(graph);
+  const coupling = coupled(graph);
+  if (!coupling) return graph;
   const constants = constantsOf(graph);
   const d = draft(graph);
   for (const group of groupsOf(coupling)) {
     if (group.blocked || group.size < 3 || group.size > mostChannels) continue;
     const order = orderOf(group, coupling, constants);
     const moves = order && movesOf(group, order, coupling);
-    if (!moves || !moves.every((m) => d.initializers.has(m.use.tensor))) continue;
+    if (!moves?.every((m) => d.initializers.has(m.use.tensor))) continue;
     for (const { use, axis, from } of moves) {
       const t = d.initializers.get(use.tensor)!;
       d.initializers.set(use.tensor, gather(t, axis, from));
     }
   }
   return d;
+}
+
+function coupled(graph: Graph): Coupling | null {
+  try {
+    return couple(graph);
+  } catch (error) {
+    if (error instanceof PareError) return null;
+    throw error;
+  }
 }
 
 /** The uses' axes that the group's channels lie along. */
@@ -122,7 +136,7 @@ function movesOf(group: Group, order: readonly number[], coupling: Coupling): Mo
     if (index.size < resolved.length || from.includes(-1)) return null;
     const name = `${use.tensor} ${axis}`;
     const known = moves.get(name);
-    if (known && known.from.some((f, i) => f !== from[i])) return null;
+    if (known?.from.some((f, i) => f !== from[i])) return null;
     moves.set(name, { use, axis, from });
   }
   for (const { use, axis } of moves.values())
