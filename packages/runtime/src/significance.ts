@@ -31,24 +31,24 @@ const wide = around(4, 2.5, () => true);
 const behind = around(4, 2.5, (dx, dy) => dy < 0 || (dy === 0 && dx < 0));
 
 /** For each place in a plane, the weight of its taps that are inside. */
-function insideOf(taps: Taps, g: Geometry): Float64Array {
-  const inside = new Float64Array(g.plane);
-  for (let at = 0; at < g.plane; at++) spread(taps, -1, at, g, (_, w) => (inside[at]! += w));
+function insideOf(taps: Taps, { plane, width }: Geometry): Float64Array {
+  const inside = new Float64Array(plane);
+  for (let at = 0; at < plane; at++)
+    for (let i = 0; i < taps.dx.length; i++) {
+      const x = (at % width) + taps.dx[i]!;
+      const to = at + taps.dy[i]! * width + taps.dx[i]!;
+      if (x >= 0 && x < width && to >= 0 && to < plane) inside[at]! += taps.weight[i]!;
+    }
   return inside;
 }
-/** Calls `add` for the places that a tap reaches from `at` (direction -1), or from which a tap reaches `at` (direction 1). */
-function spread(
-  taps: Taps,
-  direction: number,
-  at: number,
-  g: Geometry,
-  add: (to: number, weight: number) => void,
-): void {
-  const x = at % g.width;
-  for (let i = 0; i < taps.dx.length; i++) {
-    const dx = -direction * taps.dx[i]!;
-    const to = at - direction * taps.dy[i]! * g.width + dx;
-    if (x + dx >= 0 && x + dx < g.width && to >= 0 && to < g.plane) add(to, taps.weight[i]!);
+/** Adds a survivor at column c, place `at` of its plane, to `sums` of all columns whose taps reach it. */
+function scatter(taps: Taps, c: number, at: number, { plane, width }: Geometry, sums: Float64Array): void {
+  const { dx, dy, weight } = taps;
+  const x = at % width;
+  for (let i = 0; i < dx.length; i++) {
+    const across = x - dx[i]!;
+    const to = at - dy[i]! * width - dx[i]!;
+    if (across >= 0 && across < width && to >= 0 && to < plane) sums[c + to - at]! += weight[i]!;
   }
 }
 /** Those that are predictions of their own, with their initial weights. */
@@ -74,7 +74,7 @@ const own = 5;
 const options = {
   contexts: 6,
   contextWeight: [0.05, 0.05],
-  bits: 18,
+  bits: 16,
   rate: 0.01,
   rateEnd: 0.0005,
   decay: 0.001,
@@ -137,38 +137,62 @@ export class Significance {
 
   /** To be called before the first column of each row. */
   nextRow(): void {
-    const { columns, plane } = this.g;
-    for (let c = 0; c < columns; c++) {
-      if (this.#row[c] === 0) continue;
-      this.#counts[c]!++;
-      if (!this.#spatial) continue;
-      const at = c % plane;
-      const base = c - at;
-      spread(near, 1, at, this.g, (to, w) => (this.#near[base + to]! += w));
-      spread(wide, 1, at, this.g, (to, w) => (this.#wide[base + to]! += w));
-      spread(behind, 1, at, this.g, (to, w) => (this.#behind[base + to]! += w));
-    }
-    [this.#above2, this.#above, this.#row] = [this.#above, this.#row, this.#above2];
+    const row = this.#row;
+    for (let c = 0; c < row.length; c++) if (row[c] !== 0) this.#count(c);
+    this.#row = this.#above2;
+    this.#above2 = this.#above;
+    this.#above = row;
     this.#row.fill(0);
     this.#seenBehind.fill(0);
     this.#total += this.#inRow;
-    const r = ++this.#r;
-    this.#inRow = this.#expected = 0;
-    const mean = (this.#total + this.density * 200) / (r * columns + 200);
-    for (let c = 0; c < columns; c++) {
-      let p1 = this.hint ? mean * this.hint[c]! : mean;
-      if (this.#spatial) {
-        const at = c % plane;
-        p1 = clampDensity((this.#near[c]! + 4 * p1) / (this.#inside.near[at]! * r + 4));
-        const around = clampDensity((this.#wide[c]! + 4 * mean) / (this.#inside.wide[at]! * r + 4));
-        const { [at]: inside } = this.#inside.behind;
-        this.#logitWide[c] = logit(around) - logit(p1);
-        this.#expectedBehind[c] = (this.#behind[c]! + 4 * p1 * inside!) / (r + 4);
-      } else p1 = clampDensity(p1);
-      this.#logitNear[c] = logit(p1);
-      const p2 = clampDensity((this.#counts[c]! + 4 * p1) / (r + 4));
-      this.#density[c] = p2;
-      this.#logit[c] = logit(p2);
+    this.#r++;
+    this.#inRow = 0;
+    this.#expected = 0;
+    const mean = (this.#total + this.density * 200) / (this.#r * row.length + 200);
+    if (this.#spatial) this.#expectPixels(mean);
+    else this.#expect(mean);
+  }
+  #count(c: number): void {
+    this.#counts[c]!++;
+    if (!this.#spatial) return;
+    const at = c % this.g.plane;
+    scatter(near, c, at, this.g, this.#near);
+    scatter(wide, c, at, this.g, this.#wide);
+    scatter(behind, c, at, this.g, this.#behind);
+  }
+  /** Densities of columns without order: their own counts, smoothed by the tensor's mean. */
+  #expect(mean: number): void {
+    const rows = this.#r;
+    const { hint } = this;
+    const [counts, density, own, near] = [this.#counts, this.#density, this.#logit, this.#logitNear];
+    for (let c = 0; c < counts.length; c++) {
+      const prior = clampDensity(hint ? mean * hint[c]! : mean);
+      const p = clampDensity((counts[c]! + 4 * prior) / (rows + 4));
+      near[c] = logit(prior);
+      density[c] = p;
+      own[c] = logit(p);
+    }
+  }
+  /** Densities of pixels: their own counts, smoothed by those next to them. */
+  #expectPixels(mean: number): void {
+    const rows = this.#r;
+    const { hint } = this;
+    const { plane } = this.g;
+    const [counts, density, own, near] = [this.#counts, this.#density, this.#logit, this.#logitNear];
+    const [nearSum, wideSum, behindSum] = [this.#near, this.#wide, this.#behind];
+    const [wide, expected, inside] = [this.#logitWide, this.#expectedBehind, this.#inside];
+    for (let c = 0; c < counts.length; c++) {
+      const at = c % plane;
+      const usual = hint ? mean * hint[c]! : mean;
+      const prior = clampDensity((nearSum[c]! + 4 * usual) / (inside.near[at]! * rows + 4));
+      const around = clampDensity((wideSum[c]! + 4 * mean) / (inside.wide[at]! * rows + 4));
+      const p = clampDensity((counts[c]! + 4 * prior) / (rows + 4));
+      const logitPrior = logit(prior);
+      near[c] = logitPrior;
+      wide[c] = logit(around) - logitPrior;
+      expected[c] = (behindSum[c]! + 4 * prior * inside.behind[at]!) / (rows + 4);
+      density[c] = p;
+      own[c] = logit(p);
     }
   }
 
@@ -229,7 +253,7 @@ export class Significance {
     if (bit) {
       row[c] = 1;
       this.#inRow++;
-      if (spatial) spread(behind, 1, at, this.g, (to, w) => (this.#seenBehind[c - at + to]! += w));
+      if (spatial) scatter(behind, c, at, this.g, this.#seenBehind);
     }
     return bit;
   }

@@ -6,7 +6,7 @@ import { hash, Mixer } from "./mixer.js";
 const options = {
   contexts: 7,
   contextWeight: [0.06, 0.2],
-  bits: 18,
+  bits: 16,
   direct: [0, 0, 0],
   rate: 0.015,
   rateEnd: 0.002,
