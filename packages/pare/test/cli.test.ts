@@ -50,7 +50,7 @@ test("usage errors exit 2, input errors exit 1, each with one line that names th
     [2, /unknown command/, ["shrink"]],
     [2, /missing required argument/, ["eval", "--data", "mnist"]],
     [2, /--data/, ["eval", "lenet.onnx"]],
-    [2, /--limit.*"many"|many.*--limit/s, ["eval", "lenet.onnx", "--data", "mnist", "--limit", "many"]],
+    [2, /--limit.*many/, ["eval", "lenet.onnx", "--data", "mnist", "--limit", "many"]],
     [2, /nonsense/, ["compress", "lenet.onnx", "--data", "mnist", "-o", "out", "--recipe", "nonsense"]],
     [2, /lenet-7/, ["demo", "lenet-7"]],
     [2, /input itself/, ["pack", "lenet.onnx", "-o", "lenet.onnx"]],

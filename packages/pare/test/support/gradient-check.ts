@@ -29,7 +29,7 @@ export interface Place {
 export const innerFloat32 = new Set(["LayerNormalization", "GroupNormalization", "RMSNormalization"]);
 
 /** onnxruntime takes these in float64 and fails when they run. */
-const loadsButRefusesDoubles = new Set(["LSTM", "GRU"]);
+export const loadsButRefusesDoubles = new Set(["LSTM", "GRU"]);
 
 /** The newest that onnxruntime 1.30 has kernels for everywhere; the tests' newer versions changed only types. */
 const newestOpset = 24;
