@@ -31,7 +31,7 @@ test("stages from dense to packed, every file, and the packed file is what it sa
   const last = facts.stages.at(-1)!;
   assert.equal(last.sizeBytes, (await stat(facts.output)).size);
   assert.ok(last.sizeBytes < facts.stages[0]!.sizeBytes / 10);
-  assert.ok(last.nonzero < 0.12 * last.parameters && last.parameters === facts.stages[0]!.parameters);
+  assert.ok(last.nonzero < 0.12 * facts.stages[0]!.parameters && last.parameters <= facts.stages[0]!.parameters);
   assert.ok(last.error < 0.2, `error ${last.error}`);
   const bytes = await readFile(facts.output);
   assert.deepEqual(toBytes(unpack(bytes)), toBytes(result));

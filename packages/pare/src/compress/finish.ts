@@ -3,12 +3,11 @@ import { join } from "node:path";
 import { write } from "../graph/file.js";
 import { save } from "../graph/file-save.js";
 import type { Graph } from "../graph/graph.js";
-
 import { float32sOf, sizeOf } from "../graph/tensor.js";
 import { weightsOf } from "../methods/weights.js";
-
 import { pack, unpack } from "../pack/pack.js";
 import { tensorCosts } from "../pack/tensor-costs.js";
+import { dropDeadChannels } from "../passes/drop-dead-channels.js";
 import { dropIdentities } from "../passes/drop-identities.js";
 import { orderChannels } from "../passes/order-channels.js";
 import type { LayerFacts, ReportFacts } from "../report/facts.js";
@@ -32,9 +31,9 @@ interface Packed {
 }
 const smaller = <T extends { readonly bytes: Uint8Array }>(a: T, b: T): T => (b.bytes.length < a.bytes.length ? b : a);
 
-/** Without nodes that inference does not need, channels in the order that packs smaller. */
+/** Without nodes that inference does not need and channels that nobody reads; the others in the order that packs smaller. */
 function packed(outcome: Outcome): Packed {
-  const bare = dropIdentities(outcome.graph);
+  const bare = dropDeadChannels(dropIdentities(outcome.graph));
   return [bare, orderChannels(bare)].map((graph) => ({ outcome, graph, bytes: pack(graph) })).reduce(smaller);
 }
 

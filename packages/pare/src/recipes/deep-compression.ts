@@ -5,9 +5,9 @@ const train = { optimizer: "sgd", learningRate: 0.01, softTargets: { temperature
 
 export const deepCompression: RecipeInput = {
   name: "deep-compression",
-  about: "A trained model of any kind: prune 90 % of the weights step by step, share few values per layer, pack.",
+  about: "A trained model of any kind: prune 80 % of the weights step by step, share few values per layer, pack.",
   stages: [
-    { method: "prune/magnitude", name: "prune", options: { sparsity: 0.9, criterion: "lamp", steps: 6, train } },
+    { method: "prune/magnitude", name: "prune", options: { sparsity: 0.8, criterion: "lamp", steps: 6, train } },
     {
       method: "quantize/cluster",
       name: "cluster",

@@ -11,8 +11,8 @@ const best: LeNetSettings = {
   microBatch: 128,
   shift: 1,
   dropout: 0.25,
-  shareRise: 0.004,
-  priceRise: 0.003,
+  sharing: "price",
+  shareRise: 0.005,
 };
 
 export const lenet300 = lenetRecipe(
@@ -28,10 +28,10 @@ export const lenet300Plain = lenetRecipe(
 export const lenet300Twelvefold = lenetRecipe(
   "lenet-300-100-12x",
   "LeNet-300-100 with a twelfth of its weights, as in Han 2015, and few shared values; without augmentation.",
-  { ...best, dense: 30, prune: 30, steps: 15, shift: 0, dropout: 0.5, sparsity: 1 - 1 / 12, priceRise: null },
+  { ...best, dense: 30, prune: 30, steps: 15, shift: 0, dropout: 0.5, sparsity: 1 - 1 / 12, sharing: "k-means" },
 );
 export const lenet300Fast = lenetRecipe(
   "lenet-300-100-fast",
   "LeNet-300-100 on MNIST in a few minutes on two cores, for the demo.",
-  { ...best, dense: 14, prune: 18, steps: 10, share: 2, sparsity: 0.96 },
+  { ...best, dense: 14, prune: 18, steps: 10, share: 2, sparsity: 0.96, sharing: "k-means" },
 );

@@ -11,8 +11,8 @@ const best: LeNetSettings = {
   microBatch: 64,
   shift: 1,
   dropout: 0.5,
+  sharing: "price",
   shareRise: 0.003,
-  priceRise: 0.002,
 };
 
 export const lenet5 = lenetRecipe(
@@ -28,7 +28,7 @@ export const lenet5Plain = lenetRecipe(
 export const lenet5Twelvefold = lenetRecipe(
   "lenet-5-12x",
   "LeNet-5 with a twelfth of its weights, as in Han 2015, and few shared values; without augmentation.",
-  { ...best, dense: 10, prune: 10, steps: 6, shift: 0, sparsity: 1 - 1 / 12, priceRise: null },
+  { ...best, dense: 10, prune: 10, steps: 6, shift: 0, sparsity: 1 - 1 / 12, sharing: "k-means" },
 );
 export const lenet5Fast = lenetRecipe("lenet-5-fast", "LeNet-5 on MNIST in minutes on two cores, for the demo.", {
   ...best,
@@ -37,5 +37,5 @@ export const lenet5Fast = lenetRecipe("lenet-5-fast", "LeNet-5 on MNIST in minut
   steps: 3,
   share: 1,
   sparsity: 0.97,
-  priceRise: null,
+  sharing: "k-means",
 });

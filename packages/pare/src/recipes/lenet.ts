@@ -2,7 +2,7 @@
 import type { RecipeInput } from "../methods/recipe.js";
 
 export interface LeNetSettings {
-  /** Epochs of dense training, of pruning, of training shared values (after each of the two ways of sharing). */
+  /** Epochs of dense training, of pruning, of training shared values. */
   readonly dense: number;
   readonly prune: number;
   readonly share: number;
@@ -16,12 +16,13 @@ export interface LeNetSettings {
   readonly shift: number;
   /** Ratio of dropout while dense. */
   readonly dropout: number;
-  /** Allowed rises of the validation loss when values are shared, and when they are chosen again with the coder's price in mind (null: not done). */
+  /** "k-means": each layer as many values as the rise of the loss allows; "price": seven at most, chosen with the coder's prices in mind. */
+  readonly sharing: "k-means" | "price";
+  /** Allowed rise of the validation loss before shared values are trained. */
   readonly shareRise: number;
-  readonly priceRise: number | null;
 }
 
-/** Dense training with dropout; gradual pruning under the dense network's soft targets; few shared values; rate-distortion. */
+/** Dense training with dropout; gradual pruning under the dense network's soft targets; few shared values. */
 export function lenetRecipe(name: string, about: string, o: LeNetSettings): RecipeInput {
   const adam = { optimizer: "adam", learningRate: 0.001, batchSize: 128, microBatch: o.microBatch, shift: o.shift };
   const student = { ...adam, softTargets: { temperature: 3, weight: 1 }, dropout: 0 };
@@ -40,20 +41,17 @@ export function lenetRecipe(name: string, about: string, o: LeNetSettings): Reci
           train: { ...student, epochs: o.prune },
         },
       },
-      {
-        method: "quantize/cluster",
-        name: "cluster",
-        options: { lossRise: o.shareRise, train: { ...student, epochs: o.share } },
-      },
-      ...(o.priceRise === null
-        ? []
-        : [
-            {
-              method: "quantize/rate-distortion",
-              name: "rate-distortion",
-              options: { lossRise: o.priceRise, train: { ...student, epochs: o.share } },
-            },
-          ]),
+      o.sharing === "price"
+        ? {
+            method: "quantize/rate-distortion",
+            name: "rate-distortion",
+            options: { values: 7, lossRise: o.shareRise, train: { ...student, epochs: o.share } },
+          }
+        : {
+            method: "quantize/cluster",
+            name: "cluster",
+            options: { lossRise: o.shareRise, train: { ...student, epochs: o.share } },
+          },
     ],
   };
 }
