@@ -13,8 +13,8 @@ import { type Report, type Row, table } from "./table.js";
  */
 const nets = {
   "lenet-300-100": { microBatch: 128, steps: 640, group: 64 },
-  "lenet-5": { microBatch: 64, steps: 60, group: 4 },
-  "cnn-small": { microBatch: 64, steps: 80, group: 8 },
+  "lenet-5": { microBatch: 128, steps: 60, group: 4 },
+  "cnn-small": { microBatch: 128, steps: 80, group: 8 },
   "resnet-20": { microBatch: 64, steps: 8, group: 1 },
   depthwise: { microBatch: 64, steps: 24, group: 1 },
 } as const;
