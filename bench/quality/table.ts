@@ -11,8 +11,8 @@ export interface Stage {
 }
 export interface Run {
   readonly stages: readonly Stage[];
-  /** The same network packed with the coder of Deep Compression as published. */
-  readonly publishedCoderBytes: number;
+  /** The same network packed with the coder of Deep Compression as published; absent in runs from before it could be asked for. */
+  readonly publishedCoderBytes?: number;
 }
 export interface Results {
   /** By recipe. `recipe`: a hash of its settings. */
@@ -78,10 +78,12 @@ export function rows({ runs }: Results): string {
           stage(last, (s) => s.entropyBytes),
           0,
         ),
-        text(
-          list.map((r) => r.publishedCoderBytes),
-          0,
-        ),
+        list.every((r) => r.publishedCoderBytes !== undefined)
+          ? text(
+              list.map((r) => r.publishedCoderBytes!),
+              0,
+            )
+          : "–",
         text(
           list.map((r) => r.stages.reduce((sum, s) => sum + s.seconds, 0)),
           0,
