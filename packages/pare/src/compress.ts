@@ -1,5 +1,4 @@
 /** THE MAIN PATH. A network, data and a recipe enter; the stages run one after another; the smallest file and the report of the run leave. */
-import { mkdir } from "node:fs/promises";
 import { type Finished, finish } from "./compress/finish.js";
 import { type CompressOptions, type Job, jobOf } from "./compress/job.js";
 import { measure } from "./compress/measure.js";
@@ -14,7 +13,6 @@ import { evaluate } from "./train/evaluate.js";
  * chosen by. A run that was killed goes on where it was when it is called again with the same arguments, to the same bytes.
  */
 export async function compress(graph: Graph, options: CompressOptions): Promise<Finished> {
-  await mkdir(options.out, { recursive: true });
   const job = await jobOf(graph, options);
   const outcomes: Outcome[] = [];
   for (const [index, stage] of job.stages.entries()) {

@@ -57,6 +57,7 @@ test("usage errors exit 2, input errors exit 1, each with one line that names th
     [1, /missing\.onnx: no such file/, ["inspect", "missing.onnx"]],
     [1, /cut\.onnx/, ["inspect", "cut.onnx"]],
     [1, /cut\.pare/, ["unpack", "cut.pare"]],
+    [1, /its folder does not exist/, ["train", "lenet-300-100", "--data", "mnist", "-o", "no-such-folder/x.onnx"]],
     [1, /nowhere/, ["eval", "lenet.onnx", "--data", "nowhere.npz"]],
   ];
   writeFileSync(at("cut.onnx"), readFileSync(at("lenet.onnx")).subarray(0, 5000));
@@ -69,7 +70,7 @@ test("usage errors exit 2, input errors exit 1, each with one line that names th
     assert.equal(run.out, "");
     assert.doesNotMatch(run.err, /\n\s+at /, "no stack trace");
   }
-  assert.ok(!existsSync(at("out/model.pare")));
+  assert.ok(!existsSync(at("out")), "a refused recipe leaves nothing");
 });
 
 test("inspect, pack, unpack and bench agree on a model", () => {

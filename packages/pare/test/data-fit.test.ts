@@ -4,12 +4,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import * as ort from "onnxruntime-node";
-import { fit, fixedBatch } from "../dist/data/fit.js";
+import { fit } from "../dist/data/fit.js";
 import { fromArrays } from "../dist/data/from-table.js";
 import { open } from "../dist/data/open.js";
 import { fromBytes } from "../dist/graph/decode.js";
 import { PareError } from "../dist/graph/error.js";
 import { type ElementType, feeds, type Shape, type Value } from "../dist/graph/graph.js";
+import { fixedBatch } from "../dist/train/rebatch.js";
 
 const input = (shape: Shape | null, name = "x", type: ElementType = "float32"): Value => ({ name, type, shape });
 const samples = (dims: readonly number[], n = 2) =>
@@ -100,21 +101,16 @@ test("element types are converted where nothing is lost", () => {
   refuses(() => cast("uint8", Float32Array.of(256)), /takes uint8, arrays holds 256/);
 });
 
-test("a fixed batch is told", () => {
-  assert.equal(fixedBatch([input([1, 3])]), 1);
-  assert.equal(fixedBatch([input(["n", 3])]), null);
-  assert.equal(fixedBatch([input(null)]), null);
-});
-
 test("real models reach their published accuracy on data read here", async (t) => {
   const models = fileURLToPath(new URL("../../../../shared/data/models", import.meta.url));
   if (!existsSync(models)) return t.skip("needs ../shared/data");
   const accuracy = async (model: string, spec: string, limit: number, normalize?: string): Promise<number> => {
     const bytes = readFileSync(`${models}/${model}`);
+    const graph = fromBytes(bytes);
     const session = await ort.InferenceSession.create(bytes);
-    const inputs = feeds(fromBytes(bytes));
+    const inputs = feeds(graph);
     const data = fit(await open(spec, { split: "test", limit, ...(normalize ? { normalize } : {}) }), inputs);
-    const step = fixedBatch(inputs) ?? 100;
+    const step = fixedBatch(graph) ?? 100;
     let right = 0;
     for (let at = 0; at < data.length; at += step) {
       const { inputs: x, labels } = data.batch(Array.from({ length: step }, (_, i) => at + i));

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { fromHalf, toHalf } from "../dist/data/half.js";
 import { open, openSplits } from "../dist/data/open.js";
+import { float16Bits, float16Value } from "../dist/graph/float16.js";
 import { bytes, everything, labels, npy, put, refused, x, y, zip } from "./data-files.js";
 
 test(".npy: every dtype of numbers, both byte orders, versions 1 to 3", async () => {
@@ -42,15 +42,15 @@ test(".npy: every dtype of numbers, both byte orders, versions 1 to 3", async ()
 
 test("float16 patterns round as IEEE says", () => {
   for (let bits = 0; bits < 0x10000; bits++) {
-    const value = fromHalf(bits);
-    if (!Number.isNaN(value)) assert.equal(toHalf(value), bits);
+    const value = float16Value(bits);
+    if (!Number.isNaN(value)) assert.equal(float16Bits(value), bits);
   }
-  assert.equal(toHalf(1 + 2 ** -11), 0x3c00);
-  assert.equal(toHalf(1 + 3 * 2 ** -11), 0x3c02);
-  assert.equal(toHalf(65519.9), 0x7bff);
-  assert.equal(toHalf(65520), 0x7c00);
-  assert.equal(toHalf(2 ** -25), 0);
-  assert.equal(toHalf(1.01 * 2 ** -25), 1);
+  assert.equal(float16Bits(1 + 2 ** -11), 0x3c00);
+  assert.equal(float16Bits(1 + 3 * 2 ** -11), 0x3c02);
+  assert.equal(float16Bits(65519.9), 0x7bff);
+  assert.equal(float16Bits(65520), 0x7c00);
+  assert.equal(float16Bits(2 ** -25), 0);
+  assert.equal(float16Bits(1.01 * 2 ** -25), 1);
 });
 
 test(".npy: gray images get a channel axis, channels-last ones are turned, --layout decides for floats", async () => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { differentiate } from "../dist/autodiff/differentiate.js";
+import { fittings } from "../dist/data/fit.js";
 import { Random } from "../dist/data/random.js";
 import type { NDArray } from "../dist/engine/engine.js";
 import { ortNode } from "../dist/engine/ort-node.js";
@@ -9,7 +10,6 @@ import { check } from "../dist/graph/check.js";
 import { Emitter } from "../dist/graph/emit.js";
 import { type Draft, draft, emptyGraph, type Graph } from "../dist/graph/graph.js";
 import { float32sOf, floats, sizeOf } from "../dist/graph/tensor.js";
-import { fieldFeeds } from "../dist/train/feeds.js";
 import { trainingGraph } from "../dist/train/training-graph.js";
 import { quadrants, smallNet } from "./support/small-training.js";
 
@@ -17,7 +17,7 @@ test("the gradient of a whole net in training mode agrees with differences along
   const data = quadrants(12);
   const graph = smallNet();
   const t = trainingGraph(graph, {
-    inputs: fieldFeeds(graph, data),
+    inputs: fittings(data, graph.inputs),
     microBatch: 12,
     loss: "cross-entropy",
     targets: "labels",

@@ -45,7 +45,7 @@ for (const name of networkNames)
       const net = network(name, { seed: 3 });
       const dims = (net.inputs[0]!.shape as number[]).slice(1);
       const { graph } = trainingGraph(net, {
-        inputs: [{ name: "x", type: "float32", dims }],
+        inputs: [{ name: "x", type: "float32", dims, field: 0, turned: false, apply: (x) => x }],
         microBatch: n,
         loss: "cross-entropy",
         targets: "labels",

@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Dataset } from "../dist/data/dataset.js";
 import { fromArrays } from "../dist/data/from-table.js";
+import { Random } from "../dist/data/random.js";
 import { ortNode } from "../dist/engine/ort-node.js";
+import { Emitter, node } from "../dist/graph/emit.js";
 import { toBytes } from "../dist/graph/encode.js";
-import { draft, type Graph } from "../dist/graph/graph.js";
+import { draft, emptyGraph, type Graph } from "../dist/graph/graph.js";
 import { float32sOf, floats } from "../dist/graph/tensor.js";
 import { evaluate } from "../dist/train/evaluate.js";
 import type { Codebook, TrainOptions } from "../dist/train/options.js";
@@ -310,6 +312,38 @@ test("losses: mean squared error and squared hinge on labels, a user's own on la
   assert.ok(Number.isNaN(history[0]!.validation!.error));
 });
 
+test("a graph that wants channels last, its weights in Constant nodes, trains on images with channels first, shifted ones too", async () => {
+  const random = new Random(5);
+  const y = Int32Array.from({ length: 96 }, (_, i) => i % 3);
+  // Class k is bright in channel k.
+  const x = Float32Array.from({ length: 96 * 3 * 36 }, (_, i) => {
+    const [sample, channel] = [Math.floor(i / 108), Math.floor(i / 36) % 3];
+    return random.uniform() + (y[sample] === channel ? 1 : 0);
+  });
+  const data = fromArrays({ x, dims: [3, 6, 6], y });
+  const graph = emptyGraph("nhwc", 21);
+  const g = new Emitter(graph);
+  graph.inputs.push({ name: "x", type: "float32", shape: ["n", 6, 6, 3] });
+  const weight = floats(
+    Float32Array.from({ length: 9 }, () => random.uniform() - 0.5),
+    [3, 3],
+  );
+  graph.nodes.push(node("Constant", [], ["w"], { value: { kind: "tensor", value: weight } }));
+  const mean = g.op("ReduceMean", ["x", g.ints([1, 2])], { keepdims: 0 });
+  graph.outputs.push({ name: g.op("MatMul", [mean, "w"]), type: "float32", shape: ["n", 3] });
+  for (const augment of [undefined, { shift: 1 }]) {
+    const trained = await train(graph, {
+      data,
+      epochs: 30,
+      batchSize: 32,
+      learningRate: 1,
+      ...(augment ? { augment } : {}),
+    });
+    assert.deepEqual(trained.graph.initializers.get("w")?.dims, [3, 3]);
+    assert.equal((await evaluate(trained.graph, data)).error, 0);
+  }
+});
+
 test("mistakes are named", async () => {
   const graph = smallNet();
   const nan = draft(graph);
@@ -318,7 +352,7 @@ test("mistakes are named", async () => {
   const cases: [Partial<TrainOptions>, RegExp, Graph?][] = [
     [{}, /initialiser "fc2.bias" holds NaN at element 1/, nan],
     [{ learningRate: 1e30 }, /the loss is (NaN|Infinity|-Infinity) at step \d+ of \d+.*lower the learning rate/],
-    [{ data: wrongShape }, /input "x" has shape \[n,2,8,8\], data ".*" has \[n,3,3,3\]/],
+    [{ data: wrongShape }, /input "x" wants \[n,2,8,8\], .* holds samples of \[3,3,3\]/],
     [{ epochs: 0 }, /epochs 0/],
     [{ microBatch: 7 }, /batchSize 48 should be a multiple of microBatch 7/],
     [{ workers: 0 }, /workers 0/],

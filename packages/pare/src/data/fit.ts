@@ -1,34 +1,47 @@
 /** Data for a model: a dataset and a graph's inputs enter, the same samples under the inputs' names, shapes and types leave. */
+import { arrays } from "../engine/arrays.js";
 import type { NDArray, TypedArray } from "../engine/engine.js";
 import { PareError } from "../graph/error.js";
+import { float16Bits } from "../graph/float16.js";
 import type { Dim, ElementType, Value } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
 import type { Dataset, Field } from "./dataset.js";
-import { toHalf } from "./half.js";
 
-/** The batch that a model insists on: the first axis of its inputs where it is a number; null where any batch will do. */
-export function fixedBatch(inputs: readonly Value[]): number | null {
-  for (const { shape } of inputs) if (typeof shape?.[0] === "number") return shape[0];
-  return null;
+/** How one field of the data becomes one input of the graph. */
+export interface Fitting {
+  /** The graph's input. */
+  readonly name: string;
+  readonly type: ElementType;
+  /** Dims of one sample as the graph wants them. */
+  readonly dims: readonly number[];
+  /** Index of the field among the dataset's. */
+  readonly field: number;
+  /** Whether images c h w are turned into h w c; otherwise the values keep their order. */
+  readonly turned: boolean;
+  apply(array: NDArray): NDArray;
 }
 
 /**
- * The dataset, its fields named, shaped and typed as the graph's inputs (`feeds(graph)`) want them. Vectors and images of as many values are
- * reshaped ([1,28,28] <-> [784] <-> [28,28]), images c h w go to inputs h w c. Throws where an input has no field or the shapes do not
- * fit: names the input, both shapes and what to do.
+ * One fitting per input of the graph (`feeds(graph)`). Vectors and images of as many values are reshaped ([1,28,28] <-> [784] <-> [28,28]),
+ * images c h w go to inputs h w c, types are converted where nothing is lost. Throws where an input has no field or the shapes do not fit:
+ * names the input, both shapes and what to do.
  */
+export function fittings(dataset: Dataset, inputs: readonly Value[]): Fitting[] {
+  return pair(dataset, inputs).map(([field, value]) => ({
+    field: dataset.fields.indexOf(field),
+    ...adapter(field, value, dataset.name),
+  }));
+}
+
+/** The dataset with its fields named, shaped and typed as the graph's inputs. Throws as `fittings`. */
 export function fit(dataset: Dataset, inputs: readonly Value[]): Dataset {
-  const pairs = pair(dataset, inputs);
-  const steps = pairs.map(([field, value]) => adapter(field, value, dataset.name));
+  const fitted = fittings(dataset, inputs);
   return {
     ...dataset,
-    fields: pairs.map(([, value], i) => ({ name: value.name, type: steps[i]!.type, dims: steps[i]!.dims })),
+    fields: fitted.map(({ name, type, dims }) => ({ name, type, dims })),
     batch(indices) {
       const batch = dataset.batch(indices);
-      return {
-        ...batch,
-        inputs: pairs.map(([field], i) => steps[i]!.apply(batch.inputs[dataset.fields.indexOf(field)]!)),
-      };
+      return { ...batch, inputs: fitted.map((f) => f.apply(batch.inputs[f.field]!)) };
     },
   };
 }
@@ -55,18 +68,14 @@ function pair(dataset: Dataset, inputs: readonly Value[]): [Field, Value][] {
   });
 }
 
-interface Adapter {
-  readonly type: ElementType;
-  readonly dims: readonly number[];
-  apply(array: NDArray): NDArray;
-}
-
-function adapter(field: Field, value: Value, name: string): Adapter {
+function adapter(field: Field, value: Value, name: string): Omit<Fitting, "field"> {
   const cast = caster(field.type, value, name);
   const fitted = shapeFor(field.dims, value, name);
   return {
+    name: value.name,
     type: value.type,
     dims: fitted.dims,
+    turned: fitted.channelsLast,
     apply(array) {
       const data = fitted.channelsLast ? channelsLast(array.data as Float32Array, field.dims) : array.data;
       return { type: value.type, dims: [array.dims[0]!, ...fitted.dims], data: cast(data as TypedArray) };
@@ -129,24 +138,12 @@ function channelsLast(data: Float32Array, [c, h, w]: readonly number[]): Float32
   return out;
 }
 
-const makers: Partial<Record<ElementType, (n: number) => TypedArray>> = {
-  float32: (n) => new Float32Array(n),
-  float64: (n) => new Float64Array(n),
-  int8: (n) => new Int8Array(n),
-  uint8: (n) => new Uint8Array(n),
-  int16: (n) => new Int16Array(n),
-  uint16: (n) => new Uint16Array(n),
-  int32: (n) => new Int32Array(n),
-  uint32: (n) => new Uint32Array(n),
-  bool: (n) => new Uint8Array(n),
-};
-
 /** Converts values to the input's element type; whole numbers only where it takes whole numbers. */
 function caster(from: ElementType, { type, name: input }: Value, name: string): (data: TypedArray) => TypedArray {
   if (from === type) return (data) => data;
   const refuse = (v: number | bigint): PareError =>
     new PareError(`input "${input}" takes ${type}, ${name} holds ${v}: it does not fit; use data of that type`);
-  if (type === "float16") return (data) => Uint16Array.from(data as Float32Array, (v) => toHalf(Number(v)));
+  if (type === "float16") return (data) => Uint16Array.from(data as Float32Array, (v) => float16Bits(Number(v)));
   if (type === "int64" || type === "uint64") {
     return (data) => {
       const out = type === "int64" ? new BigInt64Array(data.length) : new BigUint64Array(data.length);
@@ -158,10 +155,10 @@ function caster(from: ElementType, { type, name: input }: Value, name: string): 
       return out;
     };
   }
-  const make = makers[type];
-  if (!make) throw new PareError(`input "${input}" takes ${type}: Pare has no data of that type`);
+  const ArrayOf = arrays[type];
+  if (!ArrayOf) throw new PareError(`input "${input}" takes ${type}: Pare has no data of that type`);
   return (data) => {
-    const out = make(data.length) as Float32Array;
+    const out = new ArrayOf(data.length) as Float32Array;
     const exact = type !== "float32" && type !== "float64";
     for (let i = 0; i < data.length; i++) {
       out[i] = Number(data[i]!);

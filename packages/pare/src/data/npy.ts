@@ -1,7 +1,7 @@
 /** NumPy's .npy files: bytes enter, an array leaves. C order; every dtype of whole numbers, booleans and real numbers. */
 import { PareError } from "../graph/error.js";
+import { float16Value } from "../graph/float16.js";
 import { sizeOf } from "../graph/tensor.js";
-import { fromHalf } from "./half.js";
 import type { RawArray } from "./raw-array.js";
 
 interface Header {
@@ -107,7 +107,7 @@ function typed(buffer: ArrayBuffer, kind: string): RawArray["data"] {
     case "i8":
       return new BigInt64Array(buffer);
     case "f2":
-      return Float32Array.from(new Uint16Array(buffer), fromHalf);
+      return Float32Array.from(new Uint16Array(buffer), float16Value);
     case "f4":
       return new Float32Array(buffer);
     default:

@@ -5,14 +5,14 @@ import type { ElementType } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
 import type { NDArray, TypedArray } from "./engine.js";
 
-type ArrayConstructor = { readonly name: string; readonly BYTES_PER_ELEMENT: number } & (new (
-  buffer: ArrayBufferLike,
-  byteOffset: number,
-  length: number,
-) => TypedArray);
+interface ArrayConstructor {
+  readonly name: string;
+  new (length: number): TypedArray;
+  new (buffer: ArrayBufferLike): TypedArray;
+}
 
 /** The element types that onnxruntime's JavaScript bindings take, and the arrays that carry them. */
-const arrays: Partial<Record<ElementType, ArrayConstructor>> = {
+export const arrays: Partial<Record<ElementType, ArrayConstructor>> = {
   float32: Float32Array,
   float64: Float64Array,
   float16: Uint16Array,

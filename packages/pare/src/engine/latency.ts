@@ -2,7 +2,8 @@
 import { PareError } from "../graph/error.js";
 import { feeds, type Graph, type Value } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
-import type { Engine, NDArray, TypedArray } from "./engine.js";
+import { arrays } from "./arrays.js";
+import type { Engine, NDArray } from "./engine.js";
 
 export interface LatencyOptions {
   /** Counted runs of each graph; a fifth of that, at least 3, go before as warm-up. */
@@ -17,22 +18,6 @@ export interface Latency {
   readonly medianMs: number;
   readonly maxMs: number;
 }
-
-const arrays: Readonly<Record<string, new (n: number) => TypedArray>> = {
-  float32: Float32Array,
-  float64: Float64Array,
-  float16: Uint16Array,
-  bfloat16: Uint16Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  bool: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-};
 
 /** A plausible array for an input: floats spread over -1..1, everything else zero. Throws for strings and sequences. */
 export function sampleInput(value: Value, dims?: readonly number[]): NDArray {

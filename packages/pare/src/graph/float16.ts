@@ -1,28 +1,38 @@
 /** IEEE 754 binary16 and back. Numbers <-> 16-bit patterns, rounding to nearest, ties to even. */
 
-const word = new Uint32Array(1);
-const single = new Float32Array(word.buffer);
-
-/** The bit pattern nearest to `value`; beyond 65,504 infinity. */
-export function float16Bits(value: number): number {
-  single[0] = value;
-  const sign = (word[0]! >>> 16) & 0x8000;
-  const magnitude = Math.abs(value);
-  if (Number.isNaN(value)) return sign | 0x7e00;
-  if (magnitude >= 65_520) return sign | 0x7c00;
-  // 2^-24 is the spacing below 2^-14; above, the spacing is 2^(exponent - 10).
-  const exponent = Math.max(-14, Math.floor(Math.log2(magnitude)));
-  const scaled = magnitude / 2 ** (exponent - 10);
-  const floor = Math.floor(scaled);
-  const rest = scaled - floor;
-  const rounded = floor + (rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? 1 : 0);
-  if (exponent === -14) return sign | rounded;
-  return sign | (((exponent + 14) << 10) + rounded);
-}
+/** The value of a float16 bit pattern. */
 export function float16Value(bits: number): number {
-  const [sign, exponent, fraction] = [bits & 0x8000 ? -1 : 1, (bits >> 10) & 0x1f, bits & 0x3ff];
-  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return exponent ? sign * 2 ** (exponent - 25) * (1024 + fraction) : sign * 2 ** -24 * fraction;
 }
+
+/** The nearest float16, ties to even; beyond 65,504 infinity. */
+export function float16Bits(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (size >= 65520) return sign | 0x7c00;
+  const exponent = Math.max(-14, Math.floor(Math.log2(size || 2 ** -24)));
+  // the logarithm may be off by one beside a power of two: the mantissa tells
+  const scaled = size / 2 ** (exponent - 10);
+  const [e, m] =
+    scaled >= 2048
+      ? [exponent + 1, scaled / 2]
+      : scaled < 1024 && exponent > -14
+        ? [exponent - 1, scaled * 2]
+        : [exponent, scaled];
+  const rounded = roundToEven(m);
+  // a mantissa of 2048 carries into the exponent by itself
+  return sign | (rounded < 1024 ? rounded : ((e + 15) << 10) + (rounded - 1024));
+}
+function roundToEven(x: number): number {
+  const below = Math.floor(x);
+  const rest = x - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+}
+
 /** The float16 value nearest to `value`. */
 export const roundToFloat16 = (value: number): number => float16Value(float16Bits(value));

@@ -1,17 +1,17 @@
 /** The Fisher information of each weight: a graph and data enter; how much the network's answer resents a change of each weight leaves. */
 import { infer } from "../analyze/infer.js";
 import { differentiate } from "../autodiff/differentiate.js";
-import type { Dataset } from "../data/dataset.js";
+import type { Dataset, Field } from "../data/dataset.js";
+import { fit } from "../data/fit.js";
 import { Random } from "../data/random.js";
 import { spread } from "../data/views.js";
 import type { NDArray } from "../engine/engine.js";
 import { Emitter, node } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
-import { type Draft, draft, type Graph } from "../graph/graph.js";
+import { type Draft, draft, feeds, type Graph } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
 import { dropIdentities } from "../passes/drop-identities.js";
 import { raiseOpset } from "../passes/raise-opset.js";
-import { type FieldFeed, fieldFeeds } from "../train/feeds.js";
 import { softmaxBehind } from "../train/softmax-behind.js";
 import type { Tools } from "./method.js";
 
@@ -30,20 +30,20 @@ export async function importances(
   samples: number,
   tools: Pick<Tools, "engine" | "signal">,
 ): Promise<Map<string, Float32Array>> {
-  const inputs = fieldFeeds(graph, data);
-  const net = sensitivityGraph(graph, inputs, names, data.classes !== undefined);
+  const fitted = fit(data, feeds(graph));
+  const net = sensitivityGraph(graph, fitted.fields, names, data.classes !== undefined);
   const sums = new Map(names.map((name) => [name, new Float64Array(sizeOf(graph.initializers.get(name)!.dims))]));
   const indices = spread(data.length, Math.min(samples, data.length));
   const session = await tools.engine.load(net.graph);
   try {
     for (const index of indices) {
       tools.signal?.throwIfAborted();
-      const batch = data.batch([index]);
-      const feeds: Record<string, NDArray> = { [net.signs]: signsFor(index, net.classes) };
-      inputs.forEach(({ name, dims }, k) => {
-        feeds[name] = { ...batch.inputs[k]!, dims: [1, ...dims] };
+      const { inputs } = fitted.batch([index]);
+      const fed: Record<string, NDArray> = { [net.signs]: signsFor(index, net.classes) };
+      fitted.fields.forEach(({ name }, k) => {
+        fed[name!] = inputs[k]!;
       });
-      const out = await session.run(feeds, [...net.gradients.values()]);
+      const out = await session.run(fed, [...net.gradients.values()]);
       for (const [name, sum] of sums) {
         const g = out[net.gradients.get(name)!]!.data as Float32Array;
         for (let i = 0; i < sum.length; i++) sum[i]! += g[i]! * g[i]!;
@@ -69,12 +69,12 @@ interface SensitivityGraph {
  */
 function sensitivityGraph(
   graph: Graph,
-  inputs: readonly FieldFeed[],
+  inputs: readonly Field[],
   names: readonly string[],
   labelled: boolean,
 ): SensitivityGraph {
   const net: Draft = { ...draft(dropIdentities(raiseOpset(graph))), values: new Map() };
-  net.inputs = inputs.map((f) => ({ name: f.name, type: f.type, shape: [1, ...f.dims] }));
+  net.inputs = inputs.map((f) => ({ name: f.name!, type: f.type, shape: [1, ...f.dims] }));
   const output = net.outputs[0]!.name;
   const logits = (labelled && softmaxBehind(net, output)) || output;
   net.outputs = [];

@@ -3,8 +3,8 @@ import type { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import type { Node, ValueType } from "../graph/graph.js";
 import { inexact } from "./elementwise.js";
-import { awaits, type GradientSite, type Operator, op, type Site } from "./record.js";
-import { at, need } from "./site.js";
+import { awaits, type GradientSite, type Operator, op, type Site, type TrainingSite } from "./record.js";
+import { Attributes, at, need } from "./site.js";
 import { scaledZero } from "./zero.js";
 
 interface BatchNorm {
@@ -48,6 +48,7 @@ const batchNormalization = op<BatchNorm>({
   quant: "arithmetic",
   packs: awaits("batch-normalization"),
   raise,
+  train,
   rewrite: "none needed",
   fold: inexact,
 });
@@ -80,6 +81,29 @@ function gradient(g: Emitter, s: GradientSite<BatchNorm>, dy: string): (string |
         ])
       : null,
   ];
+}
+
+/** Batch statistics, which the running ones follow. */
+function train(node: Node, t: TrainingSite): void {
+  const { g, initializers } = t;
+  const [x, scale, bias, mean, variance] = node.inputs as [string, string, string, string, string];
+  const read = new Attributes(node, t.opset);
+  // Statistics that are computed, not stored, have nowhere to run along: the node stays as it is.
+  if (!initializers.has(mean) || !initializers.has(variance)) {
+    g.push(node);
+    return;
+  }
+  const batch = [g.fresh("mean"), g.fresh("variance")] as const;
+  g.push({
+    op: "BatchNormTraining",
+    domain: "pare",
+    name: node.name,
+    inputs: [x, scale, bias],
+    outputs: [node.outputs[0]!, ...batch],
+    attributes: { epsilon: { kind: "float", value: read.float("epsilon", 1e-5) } },
+  });
+  const momentum = read.float("momentum", 0.9);
+  t.follow({ running: mean, batch: batch[0], momentum }, { running: variance, batch: batch[1], momentum });
 }
 
 /** Opset 15's form. Statistics per element become a scale and a shift written out. */

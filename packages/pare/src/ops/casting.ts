@@ -1,11 +1,12 @@
-/** Operators that hand their input on: Identity, casts, Dropout. */
+/** Operators that hand their input on: Identity and casts. */
 import { PareError } from "../graph/error.js";
 import type { ElementType } from "../graph/graph.js";
 import { dataTypeNumber, elementType } from "../graph/tensor.js";
+import { dropout } from "./dropout.js";
 import { unary } from "./elementwise.js";
 import { type AttributeReader, awaits, none, type Operator, op } from "./record.js";
 import { at, need } from "./site.js";
-import { isInteger, numbersOf } from "./values.js";
+import { isInteger } from "./values.js";
 import { keepsZero } from "./zero.js";
 
 const identity = op({
@@ -74,77 +75,6 @@ const castLike = op({
   raise: "same",
   rewrite: "none needed",
   fold: none("Cast covers shape arithmetic"),
-});
-
-/** Dropout: ratio is an attribute before opset 12, and `is_test` before opset 7 says whether anything is dropped. */
-const dropout = op({
-  type: "Dropout",
-  zero: keepsZero,
-  domain: "",
-  attrs: (r) => ({
-    ratio: r.opset < 12 ? r.float("ratio", 0.5) : null,
-    training: r.opset < 7 && r.int("is_test", 0) === 0,
-  }),
-  axes: (s) => (s.node.outputs.length > 1 ? "a..., , -> a..., a..." : "a..., , -> a..."),
-  shape: (s) => {
-    const x = need(s, 0);
-    const mask = { type: s.opset < 10 ? x.type : ("bool" as const), shape: x.shape };
-    return s.node.outputs.length > 1 ? [x, mask] : [x];
-  },
-  grad: (g, s) => {
-    const nothing = s.inputs.map(() => null);
-    const dy = s.dy[0];
-    if (!dy || !s.wanted[0]) return nothing;
-    const mode = s.inputs[2];
-    const modeValue = s.value(2);
-    const ratioValue = s.value(1);
-    const off =
-      !mode || (modeValue && numbersOf(modeValue)?.[0] === 0) || (ratioValue && numbersOf(ratioValue)?.[0] === 0);
-    if (off) return [dy, ...nothing.slice(1)];
-    const mask = s.outputs[1];
-    if (!mask)
-      throw new PareError(
-        `${at(s.node)}: drops in training, so its gradient needs the mask: give the node a second output`,
-      );
-    const ratio = s.inputs[1] ? g.cast(s.inputs[1], g.floatType) : g.scalar(0.5);
-    const grow = g.op("Div", [g.scalar(1), g.op("Sub", [g.scalar(1), ratio])]);
-    const scale = modeValue ? grow : g.op("Where", [mode, grow, g.scalar(1)]);
-    const through = g.op("Mul", [g.op("Mul", [dy, g.cast(mask, g.floatType)]), scale]);
-    return [through, ...nothing.slice(1)];
-  },
-  quant: "passes",
-  packs: none("does nothing outside training: the packer removes it"),
-  raise: (g, node, opset) => {
-    if (opset >= 12) return "same";
-    const ratio = node.attributes.ratio;
-    const value = ratio?.kind === "float" ? ratio.value : 0.5;
-    const training =
-      opset < 7 && Number(node.attributes.is_test?.kind === "int" ? node.attributes.is_test.value : 0) === 0;
-    const inputs = [
-      node.inputs[0]!,
-      g.constant({ type: "float32", dims: [], bytes: new Uint8Array(Float32Array.of(value).buffer) }),
-    ];
-    if (training) inputs.push(g.constant({ type: "bool", dims: [], bytes: Uint8Array.of(1) }));
-    const mask = node.outputs[1];
-    if (!mask || opset >= 10) {
-      g.push({ ...node, inputs, attributes: {} });
-      return node.outputs;
-    }
-    // Before opset 10 the mask had the input's type.
-    const raw = g.fresh("mask");
-    g.push({ ...node, inputs, attributes: {}, outputs: [node.outputs[0]!, raw] });
-    g.push({
-      ...node,
-      op: "CastLike",
-      name: `${node.name}/mask`,
-      inputs: [raw, node.inputs[0]!],
-      outputs: [mask],
-      attributes: {},
-    });
-    return node.outputs;
-  },
-  rewrite: "none needed",
-  fold: none("it stands among activations, not in shape arithmetic"),
 });
 
 export const casting: readonly Operator[] = [identity, cast, castLike, dropout];

@@ -104,6 +104,34 @@ export type QuantRole = "weights" | "passes" | "arithmetic" | None;
 /** Along one axis, of each input: zero at that index or not; null: it has no such axis; undefined: it is absent. */
 export type ZeroRule<A = unknown> = (z: readonly (boolean | null | undefined)[], s: Site<A>) => boolean;
 
+/** A running statistic: running = momentum x running + (1 - momentum) x batch, once per micro-batch (ONNX BatchNormalization, training_mode). */
+export interface Statistic {
+  /** The initialiser that holds the running value. */
+  readonly running: string;
+  /** The name that carries the batch's value: mean or population variance [c]. */
+  readonly batch: string;
+  readonly momentum: number;
+}
+/** A Dropout node whose mask is fed: 0 or 1 / (1 - ratio). */
+export interface DropoutMask {
+  /** The mask's input, and the name it multiplies. */
+  readonly input: string;
+  readonly of: string;
+  readonly ratio: number;
+}
+
+/** What an operator may ask and say when a graph that infers becomes one that trains. */
+export interface TrainingSite {
+  /** Nodes are pushed in the place of the operator's own. */
+  readonly g: Emitter;
+  readonly initializers: ReadonlyMap<string, Tensor>;
+  readonly opset: number;
+  /** The dropout ratio that the caller chose for this node. */
+  chosenRatio(): number | undefined;
+  follow(...statistics: Statistic[]): void;
+  drop(mask: DropoutMask): void;
+}
+
 /** Every facet is required: leaving one out is a compile error. */
 export interface Operator<A = unknown> {
   /** ONNX operator type, exactly; domain "" is the standard one. */
@@ -131,6 +159,10 @@ export interface Operator<A = unknown> {
   readonly lengths?: (s: Site<A>) => Shape | null;
   /** `fold` only moves elements of the first input, or of all: it may then move symbols too. */
   readonly moves?: "first" | "all";
+  /** How the node behaves in training, where that differs: pushes what stands in its place. */
+  readonly train?: (node: Node, t: TrainingSite) => void;
+  /** Reshape, Expand: the number in the target (input 1) that keeps the input's own length. */
+  readonly keeps?: 0 | 1;
   /** Control flow only: what the inputs of each body carry, by attribute name. Asked again with `results`, until nothing changes. */
   readonly bodies?: (s: Site<A>) => Readonly<Record<string, readonly (ValueType | null)[]>>;
   /** Control flow only: how often its body runs ("" where that is decided while running), or that one of its bodies runs. */

@@ -84,6 +84,7 @@ interface ReshapeAttributes {
 const Reshape = op<ReshapeAttributes>({
   ...sameElements,
   type: "Reshape",
+  keeps: 0,
   domain: "",
   attrs: (r) => ({ allowzero: r.int("allowzero", 0) === 1, shape: r.ints("shape") }),
   grad: (g, s) => [s.wanted[0] ? g.reshape(s.dy[0]!, s.dims(0)) : null, null],

@@ -17,6 +17,7 @@ const common = { domain: "", quant: "passes" as const, packs: awaits("repeat") }
 const Expand = op({
   ...common,
   type: "Expand",
+  keeps: 1,
   moves: "first",
   zero: keepsZero,
   domain: "",

@@ -57,7 +57,7 @@ export function html(facts: ReportFacts): string {
   const total = facts.layers.reduce((sum, l) => sum + l.bytes, 0) || 1;
   const lead =
     `${bytesText(first.sizeBytes)} became ${bytesText(last.sizeBytes)}: ${(first.sizeBytes / last.sizeBytes).toFixed(1)} times smaller, ` +
-    `${number(last.nonzero)} of ${number(last.parameters)} parameters left. ` +
+    `${number(last.nonzero)} of ${number(first.parameters)} parameters left. ` +
     (Number.isFinite(first.error)
       ? `Test error ${percentText(first.error)} before, ${percentText(last.error)} after.`
       : "");
@@ -80,7 +80,7 @@ ${section(
     ["stage", (s) => s.stage],
     ["parameters", (s) => number(s.parameters), "number"],
     ["weights kept", (s) => number(s.nonzero), "number"],
-    ["kept", (s) => percentText(s.nonzero / s.parameters), "number"],
+    ["kept", (s) => percentText(s.nonzero / first.parameters), "number"],
     ["entropy estimate", (s) => `${number(Math.round(s.entropyBytes))} B`, "number"],
     ["file", (s) => `${number(s.sizeBytes)} B`, "number"],
     ["test error", (s) => percentText(s.error), "number"],

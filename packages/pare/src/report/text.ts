@@ -22,15 +22,15 @@ const percent = (ratio: number): string => (Number.isFinite(ratio) ? `${(100 * r
 
 /** The stage table that `demo` and `compress` end with. */
 export function stageTable(stages: readonly StageFacts[]): string {
-  const dense = stages[0]!.sizeBytes;
+  const dense = stages[0]!;
   return textTable(
     stages.map((s) => [
       s.stage,
       s.nonzero,
-      percent(s.nonzero / s.parameters),
+      percent(s.nonzero / dense.parameters),
       Math.round(s.entropyBytes),
       s.sizeBytes,
-      `${(dense / s.sizeBytes).toFixed(1)}x`,
+      `${(dense.sizeBytes / s.sizeBytes).toFixed(1)}x`,
       percent(s.error),
       s.seconds.toFixed(1),
     ]),

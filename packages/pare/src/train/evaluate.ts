@@ -1,15 +1,15 @@
 /** A graph and data come in; loss, top-1 and top-5 over the data go out. */
 import { infer } from "../analyze/infer.js";
-import type { Dataset } from "../data/dataset.js";
+import type { Dataset, Field } from "../data/dataset.js";
+import { fit } from "../data/fit.js";
 import { spread } from "../data/views.js";
 import { defaultEngine } from "../engine/default-engine.js";
 import type { Engine, NDArray, Session } from "../engine/engine.js";
 import { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
-import { float16Bits, float16Value } from "../graph/float16.js";
-import { emptyGraph, type Graph } from "../graph/graph.js";
+import { float16Value } from "../graph/float16.js";
+import { emptyGraph, feeds, type Graph } from "../graph/graph.js";
 import { float32sOf, sizeOf } from "../graph/tensor.js";
-import { type FieldFeed, fieldFeeds } from "./feeds.js";
 import { checkLabels } from "./fill.js";
 import { lossOf, type Rows } from "./loss-values.js";
 import type { LossFunction, LossKind, Metrics } from "./options.js";
@@ -29,7 +29,7 @@ export interface EvaluateOptions {
 /** Metrics of `graph`'s first output over `data`. Throws PareError for data that does not fit, and labels out of range. */
 export async function evaluate(graph: Graph, data: Dataset, options: EvaluateOptions = {}): Promise<Metrics> {
   const engine = options.engine ?? (await defaultEngine());
-  const inputs = fieldFeeds(graph, data);
+  const fitted = fit(data, feeds(graph));
   const indices = spread(data.length, Math.min(options.limit ?? data.length, data.length));
   const { model, size } = batched(graph, options.batchSize ?? 256);
   const session = await engine.load(model);
@@ -39,8 +39,8 @@ export async function evaluate(graph: Graph, data: Dataset, options: EvaluateOpt
     for (let from = 0; from < indices.length; from += size.batch) {
       options.signal?.throwIfAborted();
       const some = indices.subarray(from, Math.min(from + size.batch, indices.length));
-      const batch = data.batch(some);
-      const outputs = await run(session, graph, inputs, batch.inputs, some.length, size);
+      const batch = fitted.batch(some);
+      const outputs = await run(session, graph, fitted.fields, batch.inputs, some.length, size);
       const rows = rowsOf(graph, outputs[0]!, some.length);
       if (batch.labels) checkLabels(data, batch.labels, rows.width, some);
       total.samples += some.length;
@@ -85,25 +85,24 @@ function batched(graph: Graph, wanted: number): { model: Graph; size: BatchSize 
 async function run(
   session: Session,
   graph: Graph,
-  inputs: readonly FieldFeed[],
+  fields: readonly Field[],
   arrays: readonly NDArray[],
   count: number,
   size: BatchSize,
 ): Promise<NDArray[]> {
   const rows = size.fixed ? size.batch : count;
-  const feeds: Record<string, NDArray> = {};
-  inputs.forEach(({ name, type, dims }, i) => {
+  const fed: Record<string, NDArray> = {};
+  fields.forEach(({ name, type, dims }, i) => {
     let { data } = arrays[i]!;
-    if (type === "float16" && data instanceof Float32Array) data = Uint16Array.from(data, float16Bits);
     if (rows !== count && !Array.isArray(data)) {
       const padded = new (data.constructor as new (n: number) => Float32Array)(rows * sizeOf(dims));
       padded.set(data as Float32Array);
       data = padded;
     }
-    feeds[name] = { type, dims: [rows, ...dims], data };
+    fed[name!] = { type, dims: [rows, ...dims], data };
   });
   const names = graph.outputs.map((v) => v.name);
-  const results = await session.run(feeds, names);
+  const results = await session.run(fed, names);
   return names.map((name) => {
     const { type, dims, data } = inFloat32(results[name]!);
     if (rows === count || dims[0] !== rows) return { type, dims, data };

@@ -1,10 +1,11 @@
 /** One gradient run over one micro-batch as memory: what it reads, where its results go. Plain buffers, or shared ones between threads. */
+
 import type { TypedArray } from "../engine/engine.js";
 import { PareError } from "../graph/error.js";
 import { sizeOf } from "../graph/tensor.js";
+import type { DropoutMask, Statistic } from "../ops/record.js";
 import type { Layout } from "./layout.js";
 import type { Feed, TrainingGraph } from "./training-graph.js";
-import type { DropoutMask, Statistic } from "./training-mode.js";
 
 /** Everything a thread needs to know to run gradients; can be sent to a worker. */
 export interface Plan {

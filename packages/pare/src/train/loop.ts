@@ -67,7 +67,7 @@ export class Loop {
     const at = this.#at;
     const first = at.epoch * course.stepsPerEpoch;
     if (at.step === first) await t.remask(at.epoch);
-    const filling: Filling = { data: o.data, classes: t.classes, augment: o.augment, soft: t.soft };
+    const filling: Filling = { data: o.data, inputs: t.inputs, classes: t.classes, augment: o.augment, soft: t.soft };
     const order = shuffle(o.data.length, plan.seed, at.epoch);
     const fillRun = (k: number, set: 0 | 1): Run => {
       const jobs: Job[][] = [];

@@ -1,8 +1,8 @@
 /** How many samples one gradient run takes where the recipe does not say: part of the recipe, so it depends on graph and batch only. */
 import { infer } from "../analyze/infer.js";
+import type { Fitting } from "../data/fit.js";
 import { draft, type Graph } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
-import type { FieldFeed } from "./feeds.js";
 import { rebatch } from "./rebatch.js";
 
 /** Nets without large activations (dense ones) do best in one run over the batch, with the update inside. */
@@ -12,13 +12,13 @@ const smallActivation = 16 * 1024;
  * The whole batch where no activation of one sample is above 16 KiB; else half of it, so that threads share the work and activations stay in
  * the cache. Batches under 32 and odd ones stay whole.
  */
-export function defaultMicroBatch(graph: Graph, inputs: readonly FieldFeed[], batch: number): number {
+export function defaultMicroBatch(graph: Graph, inputs: readonly Fitting[], batch: number): number {
   if (batch % 2 !== 0 || batch < 32 || largestActivation(graph, inputs) <= smallActivation) return batch;
   return batch / 2;
 }
 
 /** Bytes of the largest array that a node makes for one sample. */
-function largestActivation(graph: Graph, inputs: readonly FieldFeed[]): number {
+function largestActivation(graph: Graph, inputs: readonly Fitting[]): number {
   const samples = 2;
   const net = draft(rebatch(graph, samples));
   net.inputs = net.inputs.map((v) => {

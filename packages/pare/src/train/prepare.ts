@@ -1,10 +1,10 @@
 /** Options come in, checked; the training graph, the optimizer and the flat vectors that the loop works on go out. */
+import { type Fitting, fittings } from "../data/fit.js";
 import type { Engine } from "../engine/engine.js";
 import { PareError } from "../graph/error.js";
-import { draft, type Graph, type Tensor } from "../graph/graph.js";
+import { draft, feeds, type Graph, type Tensor } from "../graph/graph.js";
 import { float32sOf, floats, sizeOf } from "../graph/tensor.js";
 import type { UpdateOptions } from "../optimizers/update-graph.js";
-import { fieldFeeds } from "./feeds.js";
 import { targetsOf } from "./fill.js";
 import type { Plan } from "./job.js";
 import { type Layout, layoutOf, trainable } from "./layout.js";
@@ -51,6 +51,8 @@ export interface Training {
   /** The update's own graph; null where the gradient run makes it. */
   readonly update: Graph | null;
   readonly course: Course;
+  /** How the data feed the graph's own inputs. */
+  readonly inputs: readonly Fitting[];
   readonly classes: number;
   readonly optimizer: Optimizer;
   /** Running statistics, in the order of the plan's. */
@@ -68,7 +70,7 @@ export interface Training {
 }
 
 export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Promise<Training> {
-  const inputs = fieldFeeds(graph, o.data);
+  const inputs = fittings(o.data, feeds(graph));
   const course = courseOf(o, (batch) => defaultMicroBatch(graph, inputs, batch));
   const t = trainingGraph(graph, {
     inputs,
@@ -121,6 +123,7 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
     plan,
     update: step.separate,
     course,
+    inputs,
     classes: t.classes,
     optimizer,
     running,

@@ -3,6 +3,7 @@ import { infer } from "../analyze/infer.js";
 import { Emitter } from "../graph/emit.js";
 import { type Dim, draft, feeds, type Graph, type Node } from "../graph/graph.js";
 import { int64s } from "../graph/tensor.js";
+import { recordOf } from "../ops/registry.js";
 import { intsOf } from "../ops/values.js";
 
 /** Length of the feeds' first axis where it is a number and the same for all; else null. */
@@ -13,7 +14,7 @@ export function fixedBatch(graph: Graph): number | null {
 }
 
 /**
- * First axes of inputs and outputs become `batch`; where a Reshape or Expand repeats the old length for an array whose first axis is the batch,
+ * First axes of inputs and outputs become `batch`; where a target (Reshape, Expand) repeats the old length for an array whose first axis is the batch,
  * the target follows. Other places that repeat it are left: shape inference then shows that the graph does not fit.
  */
 export function rebatch(graph: Graph, batch: Dim): Graph {
@@ -34,12 +35,11 @@ export function rebatch(graph: Graph, batch: Dim): Graph {
     if (!node.inputs.some((x) => fromData.has(x))) return node;
     for (const o of node.outputs) fromData.add(o);
     const target = node.inputs[1] ?? "";
-    const repeats = node.domain === "" && (node.op === "Reshape" || node.op === "Expand");
-    if (!repeats || fromData.has(target) || types.get(node.inputs[0]!)?.shape?.[0] !== old) return node;
+    const keeps = recordOf(node)?.keeps;
+    if (keeps === undefined || fromData.has(target) || types.get(node.inputs[0]!)?.shape?.[0] !== old) return node;
     const dims = intsOf(values.get(target) ?? null);
     if (dims?.[0] !== old) return node;
-    // Reshape: 0 copies the length that the input has. Expand: 1 keeps it.
-    const shape = g.constant(int64s([node.op === "Reshape" ? 0 : 1, ...dims.slice(1)]));
+    const shape = g.constant(int64s([keeps, ...dims.slice(1)]));
     return { ...node, inputs: [node.inputs[0]!, shape] };
   });
   return out;

@@ -1,14 +1,14 @@
 /** A teacher network and data come in; its logits go out: computed once for every sample, or as nodes inside the student's training graph. */
 import type { Dataset } from "../data/dataset.js";
-import type { Engine, NDArray } from "../engine/engine.js";
+import { type Fitting, fit, fittings } from "../data/fit.js";
+import type { Engine } from "../engine/engine.js";
 import type { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
-import { draft, type Graph, type Node, type Subgraph } from "../graph/graph.js";
+import { draft, feeds, type Graph, type Node, type Subgraph } from "../graph/graph.js";
 import { withBodies } from "../graph/scope.js";
 import { raiseOpset } from "../passes/raise-opset.js";
-import { fieldFeeds } from "./feeds.js";
 import type { TrainOptions } from "./options.js";
-import { rebatch } from "./rebatch.js";
+import { fixedBatch, rebatch } from "./rebatch.js";
 import { softmaxBehind } from "./softmax-behind.js";
 
 /** Largest number of samples times classes whose logits are kept: 256 MiB. */
@@ -37,9 +37,8 @@ export async function teacherTable(
 ): Promise<Float32Array> {
   const { data } = o;
   const teacher = logitsGraph(graph);
-  const inputs = fieldFeeds(teacher, data);
-  const first = teacher.inputs.find((v) => v.name === inputs[0]!.name)?.shape?.[0];
-  const size = typeof first === "number" ? first : 256;
+  const fitted = fit(data, feeds(teacher));
+  const size = fixedBatch(teacher) ?? 256;
   const table = new Float32Array(data.length * classes);
   const session = await engine.load(teacher);
   try {
@@ -48,14 +47,9 @@ export async function teacherTable(
       // The last batch starts early enough to be whole: a fixed batch needs no padding.
       const start = Math.max(0, Math.min(from, data.length - size));
       const count = Math.min(size, data.length);
-      const { inputs: arrays } = data.batch(Uint32Array.from({ length: count }, (_, i) => start + i));
-      const feeds = Object.fromEntries(
-        inputs.map(({ name, type, dims }, i): [string, NDArray] => [
-          name,
-          { type, dims: [count, ...dims], data: arrays[i]!.data },
-        ]),
-      );
-      const [logits] = Object.values(await session.run(feeds));
+      const { inputs } = fitted.batch(Uint32Array.from({ length: count }, (_, i) => start + i));
+      const fed = Object.fromEntries(fitted.fields.map(({ name }, i) => [name!, inputs[i]!]));
+      const [logits] = Object.values(await session.run(fed));
       checkLogits(logits!.data.length, count, classes);
       table.set(logits!.data as Float32Array, start * classes);
     }
@@ -73,21 +67,26 @@ function checkLogits(found: number, count: number, classes: number): void {
 }
 
 /**
- * Appends the teacher's nodes, its weights as constants; returns the name of its logits. `inputs`: the student's input names with their dims,
- * in the order of the data's fields.
+ * Appends the teacher's nodes, its weights as constants; returns the name of its logits. `inputs`: how the student is fed. Throws where the
+ * teacher cannot be fed by a reshape of that.
  */
 export function embedTeacher(
   g: Emitter,
   teacher: Graph,
   data: Dataset,
-  inputs: readonly string[],
+  inputs: readonly Fitting[],
   microBatch: number,
 ): string {
   const raised = rebatch(raiseOpset(logitsGraph(teacher)), microBatch);
   const names = new Map<string, string>();
-  fieldFeeds(teacher, data).forEach(({ name, dims }, i) => {
-    names.set(name, g.reshape(inputs[i]!, [microBatch, ...dims]));
-  });
+  for (const own of fittings(data, feeds(teacher))) {
+    const fed = inputs.find((f) => f.field === own.field);
+    if (!fed || fed.turned !== own.turned || fed.type !== own.type)
+      throw new PareError(
+        `teacher input "${own.name}" wants the data in another order or type than the student: train without augmentation`,
+      );
+    names.set(own.name, g.reshape(fed.name, [microBatch, ...own.dims]));
+  }
   for (const [name, tensor] of raised.initializers) names.set(name, g.constant(tensor, "teacher"));
   for (const node of raised.nodes) for (const o of node.outputs) if (o !== "") names.set(o, g.fresh("teacher"));
   for (const node of raised.nodes) g.push({ ...renamed(node, names), name: "" });

@@ -1,23 +1,25 @@
 /** A network and a loss come in; the graph of one gradient run over a micro-batch goes out, with every shape fixed. */
+
 import { infer } from "../analyze/infer.js";
 import { type Parameter, parametersOf } from "../analyze/parameters.js";
 import { differentiate } from "../autodiff/differentiate.js";
 import * as losses from "../autodiff/losses.js";
 import type { Dataset } from "../data/dataset.js";
+import type { Fitting } from "../data/fit.js";
 import { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import { type Draft, draft, type ElementType, type Graph } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
+import type { DropoutMask, Statistic } from "../ops/record.js";
 import { raiseOpset } from "../passes/raise-opset.js";
-import type { FieldFeed } from "./feeds.js";
 import type { LossFunction, LossKind, SoftTargets } from "./options.js";
 import { rebatch } from "./rebatch.js";
 import { softmaxBehind } from "./softmax-behind.js";
 import { embedTeacher } from "./teacher.js";
-import { type DropoutMask, type Statistic, trainingMode } from "./training-mode.js";
+import { trainingMode } from "./training-mode.js";
 
 export interface TrainingGraphOptions {
-  readonly inputs: readonly FieldFeed[];
+  readonly inputs: readonly Fitting[];
   readonly microBatch: number;
   readonly loss: LossKind | LossFunction;
   /** What the data gives: class indices, or arrays of this shape per sample. */
@@ -42,7 +44,7 @@ export interface TrainingGraph {
   /** Inputs: `feeds`, dropout masks, `parameters`. Outputs: the loss, the gradients, the batch statistics. */
   readonly graph: Graph;
   readonly loss: string;
-  /** The data's inputs in the order of its fields, then the targets, then the soft targets. */
+  /** The graph's own inputs, then the targets, then the soft targets. */
   readonly feeds: readonly Feed[];
   readonly parameters: readonly Parameter[];
   /** In the order of `parameters`. */
@@ -84,9 +86,7 @@ export function trainingGraph(graph: Graph, o: TrainingGraphOptions): TrainingGr
   // Raising may add constants of its own.
   const candidates = parametersOf(net, new Set(o.frozen)).filter((p) => graph.initializers.has(p.name));
   if (candidates.length === 0)
-    throw new PareError(
-      "nothing to train: the graph has no float32 initialisers that are not frozen (weights in Constant nodes: see liftConstants)",
-    );
+    throw new PareError("nothing to train: the graph has no float32 initialisers that are not frozen");
   const { loss, targets, soft } = appendLoss(net, o, outputDims);
   feedList.push(targets, ...(soft ? [soft] : []));
   for (const f of feedList.slice(o.inputs.length)) net.inputs.push({ name: f.name, type: f.type, shape: f.dims });
@@ -161,8 +161,7 @@ function appendLoss(
   if (!o.soft) return { loss: own(), targets, soft: null };
   const { temperature, weight, teacher, fed, data } = checkedSoft(o.soft);
   const soft: Feed = { name: g.fresh("soft_targets"), type: "float32", dims: rows };
-  const inputs = o.inputs.map((f) => f.name);
-  const taught = fed ? soft.name : g.reshape(embedTeacher(g, teacher, data, inputs, o.microBatch), rows);
+  const taught = fed ? soft.name : g.reshape(embedTeacher(g, teacher, data, o.inputs, o.microBatch), rows);
   const term = losses.distillation(g, flat(logitsOf(net, outputs[0]!), dims), taught, temperature);
   const loss = g.op("Add", [g.op("Mul", [term, g.scalar(weight)]), g.op("Mul", [own(), g.scalar(1 - weight)])]);
   return { loss, targets, soft: fed ? soft : null };

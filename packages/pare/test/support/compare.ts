@@ -1,21 +1,8 @@
 /** Tensors of the ONNX project's tests as arrays for an engine, and how far two arrays lie apart. */
-import type { NDArray, TypedArray } from "../../dist/engine/engine.js";
-import type { ElementType, Tensor } from "../../dist/graph/graph.js";
-
-const arrays: Partial<Record<ElementType, new (b: ArrayBuffer) => TypedArray>> = {
-  float32: Float32Array,
-  float64: Float64Array,
-  float16: Uint16Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  bool: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-};
+import { arrays } from "../../dist/engine/arrays.js";
+import type { NDArray } from "../../dist/engine/engine.js";
+import { float16Value } from "../../dist/graph/float16.js";
+import type { Tensor } from "../../dist/graph/graph.js";
 
 export function arrayOf(t: Tensor): NDArray;
 /** null where the JavaScript bindings have no such type. */
@@ -29,14 +16,8 @@ export function arrayOf(t: Tensor, otherwise?: null): NDArray | null {
   return { type: t.type, dims: t.dims, data: new TypedArray(t.bytes.slice().buffer as ArrayBuffer) };
 }
 
-const half = (bits: number): number => {
-  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-  const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction;
-  const value = exponent === 31 ? (fraction ? Number.NaN : Number.POSITIVE_INFINITY) : size;
-  return bits & 0x8000 ? -value : value;
-};
 const numberAt = (a: NDArray, i: number): number =>
-  a.type === "float16" ? half(Number(a.data[i])) : Number(a.data[i]);
+  a.type === "float16" ? float16Value(Number(a.data[i])) : Number(a.data[i]);
 
 /** Largest difference relative to max(1, |wanted|); Infinity where types or shapes differ. NaN equals NaN, halves may differ by their precision. */
 export function worstDifference(found: NDArray, wanted: NDArray): number {
