@@ -6,7 +6,7 @@ const best: LeNetSettings = {
   prune: 48,
   share: 5,
   steps: 30,
-  sparsity: 0.977,
+  sparsity: 0.965,
   criterion: "fisher",
   microBatch: 128,
   shift: 1,

@@ -6,7 +6,7 @@ const best: LeNetSettings = {
   prune: 18,
   share: 2,
   steps: 12,
-  sparsity: 0.985,
+  sparsity: 0.98,
   criterion: "fisher",
   microBatch: 64,
   shift: 1,
