@@ -13,13 +13,20 @@ const doors: Record<string, readonly string[]> = {
   engine: ["graph"],
   data: ["graph", "engine"],
   train: [...below, "engine", "data"],
-  methods: [...below, "engine", "data", "train"],
+  calibrate: [...below, "engine", "data"],
+  quantization: [...below, "engine", "data", "calibrate"],
+  methods: [...below, "engine", "data", "train", "calibrate", "quantization"],
   pack: ["graph", "ops", "analyze"],
   recipes: ["methods"],
   report: ["graph", "ops", "analyze", "pack"],
 };
-const everything = [...Object.keys(doors), "compress"];
-doors.compress = Object.keys(doors).filter((room) => room !== "compress");
+const rooms = Object.keys(doors);
+/** Main paths: a file of that name, which is read first, and perhaps a folder of what only it needs. */
+const paths = ["simplify", "compress", "compare", "quantize", "explain"];
+const everything = [...rooms, ...paths];
+paths.forEach((path, i) => {
+  doors[path] = [...rooms, ...paths.slice(0, i)];
+});
 doors.lab = everything;
 doors.index = [...everything, "lab"];
 doors.cli = [...everything, "lab", "index"];

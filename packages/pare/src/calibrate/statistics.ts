@@ -1,0 +1,20 @@
+/** What calibration knows of one value after all samples went by. */
+export interface Statistics {
+  readonly min: number;
+  readonly max: number;
+  /** Elements seen. */
+  readonly count: number;
+  readonly mean: number;
+  /** Mean of the squares. */
+  readonly power: number;
+  /** Counts over equal bins from `low` to `high`, where asked for. */
+  readonly histogram: { readonly low: number; readonly high: number; readonly counts: Float64Array } | null;
+  /** By index of one axis, where asked for: extremes, mean and mean square. */
+  readonly channels: {
+    readonly axis: number;
+    readonly min: Float32Array;
+    readonly max: Float32Array;
+    readonly mean: Float32Array;
+    readonly power: Float32Array;
+  } | null;
+}
