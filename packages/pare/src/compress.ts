@@ -7,6 +7,7 @@ import { toolsFor } from "./compress/tools.js";
 import type { Graph } from "./graph/graph.js";
 import { methodOf } from "./methods/registry.js";
 import { evaluate } from "./train/evaluate.js";
+import { suspectPixels } from "./train/suspect-pixels.js";
 
 /**
  * Compresses `graph` by a recipe and writes model.pare, model.onnx, report.json and report.html into `options.out`. Test data are measured, never
@@ -15,6 +16,8 @@ import { evaluate } from "./train/evaluate.js";
 export async function compress(graph: Graph, options: CompressOptions): Promise<Finished> {
   const job = await jobOf(graph, options);
   const outcomes: Outcome[] = [];
+  const hint = job.recipe.dense ? null : await suspectPixels(job.start.graph, job.validation, job);
+  if (hint) job.log(hint);
   for (const [index, stage] of job.stages.entries()) {
     options.signal?.throwIfAborted();
     const outcome = (await job.saved.load(index)) ?? (await run(job, index, outcomes));

@@ -44,6 +44,27 @@ test("every image is one of its shifted or flipped selves, all of them occur, an
   assert.notDeepEqual(run(2), images);
 });
 
+test("a crop is a window of the image, spread over the whole: a ramp keeps its slope times the window's side", () => {
+  const [n, h, w] = [200, 8, 10];
+  const ramp = Float32Array.from({ length: n * h * w }, (_, i) => 3 * (Math.floor(i / w) % h) + (i % w));
+  const images = ramp.slice();
+  augment(images, [n, 1, h, w], { crop: 0.5 }, new Random(7));
+  const sides: number[] = [];
+  for (let i = 0; i < n; i++) {
+    const at = (y: number, x: number) => images[(i * h + y) * w + x]!;
+    // In the middle no tap is clamped.
+    const [down, right] = [at(5, 5) - at(4, 5), at(4, 6) - at(4, 5)];
+    assert.ok(Math.abs(down - 3 * right) < 1e-4, `image ${i}: the window is no rectangle of the image's form`);
+    assert.ok(at(0, 0) >= 0 && at(h - 1, w - 1) <= 3 * (h - 1) + w - 1);
+    sides.push(right);
+  }
+  assert.ok(Math.min(...sides) >= 0.5 - 1e-4 && Math.max(...sides) <= 1 + 1e-4);
+  assert.ok(Math.min(...sides) < 0.55 && Math.max(...sides) > 0.95);
+  const whole = ramp.slice();
+  augment(whole, [n, 1, h, w], { crop: 1 }, new Random(7));
+  assert.deepEqual(whole, ramp);
+});
+
 test("dropout leaves the mean and has the variance r / (1 - r) of its ratio", async () => {
   // y is the mean of 1000 dropped ones, the target 1: the loss is the variance of that mean.
   const features = 1000;

@@ -9,6 +9,7 @@ import { type Draft, draft, emptyGraph, type Graph } from "../dist/graph/graph.j
 import { floats } from "../dist/graph/tensor.js";
 import { evaluate } from "../dist/train/evaluate.js";
 import { lossOf } from "../dist/train/loss-values.js";
+import { suspectPixels } from "../dist/train/suspect-pixels.js";
 import { quadrants, smallNet } from "./support/small-training.js";
 
 /** y = x, so that the data's values are the scores. */
@@ -134,8 +135,30 @@ test("mistakes are named", async () => {
   );
   await assert.rejects(
     evaluate(echo("float32", ["n", 7]), scores),
-    /input "x" has shape \[n,7\], data "scores" has \[n,6\].*--data/,
+    /input "x" wants \[n,7\], scores holds samples of \[6\].*--data/,
   );
-  await assert.rejects(evaluate(smallNet(), scores), /input "x" has shape \[n,2,8,8\], data "scores" has \[n,6\]/);
+  await assert.rejects(
+    evaluate(smallNet(), scores),
+    /input "x" wants \[n,2,8,8\], scores holds samples of \[6\].*--data/,
+  );
   await assert.rejects(evaluate(smallNet(), quadrants(4), { batchSize: 0 }), /batch size 0/);
+});
+
+test("a model that was trained on other pixels is told so, with the scale that suits it; a fitting one is not", async () => {
+  // Class 1 where the pixels' sum is above 0: made for pixels around 0.
+  const graph = emptyGraph("bright", 21);
+  const g = new Emitter(graph);
+  graph.inputs.push({ name: "x", type: "float32", shape: ["n", 1, 2, 2] });
+  const sum = g.op("MatMul", [g.op("Flatten", ["x"]), g.constant(floats([-1, 1, -1, 1, -1, 1, -1, 1], [4, 2]))]);
+  graph.outputs.push({ name: sum, type: "float32", shape: ["n", 2] });
+  const y = Int32Array.from({ length: 300 }, (_, i) => i % 2);
+  const x = Float32Array.from({ length: 1200 }, (_, i) => (y[i >> 2] ? 0.6 : 0.2) + 0.05 * (i % 4));
+  const dark = fromArrays({ name: "raw", x, dims: [1, 2, 2], y, classes: 2 });
+  const hint = await suspectPixels(graph, dark, { engine: ortNode });
+  assert.match(hint ?? "", /error is 50\.0 %, but 0\.0 % .* 0\.475\/0\.2\d+, .*--normalize/);
+  const right = fromArrays({ name: "right", x: x.map((v) => v - 0.475), dims: [1, 2, 2], y, classes: 2 });
+  assert.equal(await suspectPixels(graph, right, { engine: ortNode }), null);
+  // Labels drawn at random: no scale helps, so none is blamed.
+  const noise = fromArrays({ name: "noise", x, dims: [1, 2, 2], y: y.map((_, i) => ((i * 7919) % 5) & 1), classes: 2 });
+  assert.equal(await suspectPixels(graph, noise, { engine: ortNode }), null);
 });

@@ -3,10 +3,11 @@ import type { Command } from "commander";
 import { ortNode } from "../engine/ort-node.js";
 import { textTable } from "../report/text.js";
 import { evaluate } from "../train/evaluate.js";
+import { suspectPixels } from "../train/suspect-pixels.js";
 import { type DataOptions, dataOptions, openData } from "./data.js";
 import { load } from "./model.js";
 import { positive } from "./parse.js";
-import { interruptible, progress, result } from "./progress.js";
+import { interruptible, progress, result, say } from "./progress.js";
 
 interface Options extends DataOptions {
   batch: number;
@@ -28,12 +29,15 @@ export function evalCommand(program: Command): void {
     .action(async (path: string, options: Options) => {
       const graph = await load(path);
       const data = await openData(options, "test");
+      const signal = interruptible();
       progress(`${data.length} samples`);
       const metrics = await evaluate(graph, data, {
         engine: ortNode,
         batchSize: options.batch,
-        signal: interruptible(),
+        signal,
       });
+      const hint = await suspectPixels(graph, data, { engine: ortNode, signal });
+      if (hint) say(hint);
       const { samples, error, top1, top5, loss } = metrics;
       result(options.json, { samples, error, top1, top5, loss }, () => {
         const percent = (r: number) => (Number.isFinite(r) ? `${(100 * r).toFixed(2)} %` : "–");

@@ -12,7 +12,7 @@ import type { OptimizerOptions } from "../train/options.js";
 import { train } from "../train/train.js";
 import { type DataOptions, dataOptions, openTraining } from "./data.js";
 import { load } from "./model.js";
-import { positive, real, whole } from "./parse.js";
+import { positive, ratio, real, whole } from "./parse.js";
 import { interruptible, progress, result, say } from "./progress.js";
 
 interface Options extends DataOptions {
@@ -26,6 +26,7 @@ interface Options extends DataOptions {
   l2: number;
   batch: number;
   microBatch: number;
+  crop?: number;
   shift?: number;
   flip?: boolean;
   patience?: number;
@@ -67,6 +68,7 @@ export function trainCommand(program: Command): void {
     .option("--l2 <factor>", "L2 penalty on weights", real, 0)
     .option("--batch <n>", "samples per step", positive, 128)
     .option("--micro-batch <n>", "samples per gradient run; BatchNormalization sees this many", positive, 64)
+    .option("--crop <share>", "random windows of the images, sides at least this share (0.8 or 80%), enlarged", ratio)
     .option("--shift <pixels>", "random shifts of the images", positive)
     .option("--flip", "random horizontal flips of the images")
     .option("--patience <epochs>", "stop after so many epochs without improvement", positive)
@@ -84,7 +86,7 @@ export function trainCommand(program: Command): void {
         throw new PareError(`--schedule ${options.schedule}: expected constant, cosine or linear`, "usage");
       const { data, validation } = await openTraining(options);
       const checkpoint = `${options.output}.checkpoint`;
-      const { shift, flip, patience } = options;
+      const { crop, shift, flip, patience } = options;
       const trained = await train(graph, {
         data,
         validation,
@@ -94,7 +96,9 @@ export function trainCommand(program: Command): void {
         optimizer: optimizer(options),
         learningRate: { kind: options.schedule, rate: options.lr },
         weightDecay: { l1: options.l1, l2: options.l2 },
-        ...(shift || flip ? { augment: { ...(shift ? { shift } : {}), ...(flip ? { flip } : {}) } } : {}),
+        ...(crop !== undefined || shift || flip
+          ? { augment: { crop: crop ?? 1, shift: shift ?? 0, flip: flip ?? false } }
+          : {}),
         ...(patience ? { patience } : {}),
         seed: options.seed,
         workers: options.workers,

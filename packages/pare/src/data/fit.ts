@@ -122,12 +122,12 @@ function advice(dims: readonly number[], { shape }: Value): string {
       return "the data has its channels last: say so with --layout nhwc";
     const [c, wantC] = [dims[0]!, want[0]!];
     if (few(c) && few(wantC) && c !== wantC)
-      return `the data has ${c} channel${c > 1 ? "s" : ""} per pixel, the model wants ${wantC}: use other data, or a data module that converts it`;
-    return `the images must have ${want.slice(1).join(" x ")} pixels: resize them, or use a data module that does`;
+      return `the data has ${c} channel${c > 1 ? "s" : ""} per pixel, the model wants ${wantC}: use other data, or a module that converts it (--data ./convert.mjs)`;
+    return `the images must have ${want.slice(1).join(" x ")} pixels: resize them, or use a module that does (--data ./resize.mjs)`;
   }
   if (want.every((d) => typeof d === "number"))
-    return `a sample holds ${sizeOf(dims)} values, the input takes ${sizeOf(want)}: use other data, or a data module that converts it`;
-  return `the data has ${dims.length} axes per sample, the input ${want.length}: reshape the data, or use a data module that does`;
+    return `a sample holds ${sizeOf(dims)} values, the input takes ${sizeOf(want)}: use other data, or a module that converts it (--data ./convert.mjs)`;
+  return `the data has ${dims.length} axes per sample, the input ${want.length}: reshape the data, or use a module that does (--data ./reshape.mjs)`;
 }
 
 /** n c h w -> n h w c. */

@@ -34,6 +34,12 @@ export const fineTune = z
       .union([ratio, z.record(z.string(), ratio)])
       .optional()
       .describe("ratio of every Dropout node, or by node name; else the ratios in the graph"),
+    crop: z
+      .number()
+      .positive()
+      .max(1)
+      .optional()
+      .describe("augmentation: a random window, its sides at least this share of the image's, enlarged"),
     shift: z.number().int().nonnegative().default(0).describe("augmentation: images moved by up to this many pixels"),
     flip: z.boolean().default(false).describe("augmentation: images mirrored at random"),
   })
@@ -48,7 +54,7 @@ export type Training = Omit<TrainOptions, "data" | "validation" | "seed" | "engi
 
 /** What `train` is told by a recipe's fine-tune options. */
 export function trainingOf(options: FineTune, graph: Graph, tools: Pick<Tools, "dense" | "data">): Training {
-  const { optimizer, schedule, learningRate, l1, l2, shift, flip, softTargets } = options;
+  const { optimizer, schedule, learningRate, l1, l2, crop, shift, flip, softTargets } = options;
   const rate: Schedule = { kind: schedule, rate: learningRate };
   return {
     epochs: epochsOf(options, tools.data?.length ?? 0),
@@ -60,7 +66,7 @@ export function trainingOf(options: FineTune, graph: Graph, tools: Pick<Tools, "
     ...(options.clipNorm ? { clipNorm: options.clipNorm } : {}),
     ...(softTargets ? { softTargets: { teacher: tools.dense, ...softTargets } } : {}),
     dropout: dropoutOf(options, graph),
-    ...(shift || flip ? { augment: { shift, flip } } : {}),
+    ...(crop || shift || flip ? { augment: { ...(crop ? { crop } : {}), shift, flip } } : {}),
     keepBest: false,
   };
 }

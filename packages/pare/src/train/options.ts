@@ -36,8 +36,11 @@ export interface Codebook {
   readonly fixed?: number;
 }
 
+/** Of images n c h w. */
 export interface Augmentation {
-  /** Random shift by up to this many pixels each way, zeros (or `padValue`) coming in. Images are n c h w. */
+  /** Random window whose sides are at least this share of the image's (0..1), enlarged to the whole image. */
+  readonly crop?: number;
+  /** Random shift by up to this many pixels each way, zeros (or `padValue`) coming in: the same as padding and cropping to the old size. */
   readonly shift?: number;
   readonly flip?: boolean;
   readonly padValue?: number;
