@@ -1,6 +1,6 @@
 /** Measurements in bench/results come in; README's tables are made of them. `--check` only says whether they are current. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { rows } from "./quality/table.js";
+import { publishedRows, rows } from "./quality/table.js";
 import { table } from "./train/table.js";
 
 const at = (path: string): URL => new URL(`../${path}`, import.meta.url);
@@ -8,6 +8,7 @@ const results = (name: string) => JSON.parse(readFileSync(at(`bench/results/${na
 
 const tables: Readonly<Record<string, () => string>> = {
   quality: () => rows(results("quality")),
+  "deep-compression": () => publishedRows(results("quality")),
   train: () => table(results("train")),
 };
 

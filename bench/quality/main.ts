@@ -8,6 +8,7 @@ import { compress } from "../../packages/pare/dist/compress.js";
 import { openSplits } from "../../packages/pare/dist/data/open.js";
 import { network } from "../../packages/pare/dist/methods/architecture/networks.js";
 import { parseRecipe } from "../../packages/pare/dist/methods/recipe.js";
+import { deepCompressionTable } from "../../packages/pare/dist/pack/deep-compression-table.js";
 import { pack } from "../../packages/pare/dist/pack/pack.js";
 import { recipes } from "../../packages/pare/dist/recipes/recipes.js";
 import { type Results, type Run, rows } from "./table.js";
@@ -55,7 +56,11 @@ async function run(net: string, recipe: string, seed: number): Promise<Run> {
     },
   });
   await rm(out, { recursive: true, force: true });
-  return { stages: facts.stages, publishedCoderBytes: pack(graph, { coder: "deep-compression" }).length };
+  return {
+    stages: facts.stages,
+    publishedCoderBytes: pack(graph, { coder: "deep-compression" }).length,
+    layers: deepCompressionTable(graph, { conv: 5, dense: 5 }),
+  };
 }
 
 for (const net of options.net.split(",")) {

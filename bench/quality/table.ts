@@ -1,4 +1,5 @@
 /** Runs by recipe and seed come in; README's markdown rows go out: means and sample standard deviations. */
+import type { DeepCompressionRow } from "../../packages/pare/dist/pack/deep-compression-table.js";
 
 export interface Stage {
   readonly stage: string;
@@ -13,6 +14,8 @@ export interface Run {
   readonly stages: readonly Stage[];
   /** The same network packed with the coder of Deep Compression as published; absent in runs from before it could be asked for. */
   readonly publishedCoderBytes?: number;
+  /** Per weight tensor in the graph's order, as in the paper's tables 2 and 3. */
+  readonly layers?: readonly DeepCompressionRow[];
 }
 export interface Results {
   /** By recipe. `recipe`: a hash of its settings. */
@@ -84,10 +87,6 @@ export function rows({ runs }: Results): string {
               0,
             )
           : "–",
-        text(
-          list.map((r) => r.stages.reduce((sum, s) => sum + s.seconds, 0)),
-          0,
-        ),
       ].join(" | "),
     ];
   });
@@ -103,7 +102,39 @@ export function rows({ runs }: Results): string {
     "rise, pp",
     "zeroth-order bound, bytes",
     "published coder, bytes",
-    "seconds",
   ];
-  return [head.join(" | "), head.map(() => "---").join(" | "), ...lines].map((l) => `| ${l} |`).join("\n");
+  return markdown(head, lines);
+}
+const markdown = (head: readonly string[], lines: readonly string[]): string =>
+  [head.join(" | "), head.map(() => "---").join(" | "), ...lines].map((l) => `| ${l} |`).join("\n");
+
+/** Deep Compression (Han, Mao, Dally 2016), tables 2 and 3: kept %, bits of values before and after Huffman coding, bits of gaps, rate % of 32-bit weights. */
+const published: Readonly<Record<string, readonly (readonly [layer: string, ...numbers: number[]])[]>> = {
+  "lenet-300-100-12x": [
+    ["fc1", 8, 6, 4.4, 5, 3.7, 2.32],
+    ["fc2", 9, 6, 4.4, 5, 4.3, 3.04],
+    ["fc3", 26, 6, 4.3, 5, 3.2, 12.7],
+  ],
+  "lenet-5-12x": [
+    ["conv1", 66, 8, 7.2, 5, 1.5, 67.45],
+    ["conv2", 12, 8, 7.2, 5, 3.9, 5.28],
+    ["fc1", 8, 5, 4.5, 5, 4.5, 2.45],
+    ["fc2", 19, 5, 5.2, 5, 3.7, 6.13],
+  ],
+};
+
+/** Layer by layer, the published coding of our networks (the first seed that has it) beside the paper's own. */
+export function publishedRows({ runs }: Results): string {
+  const lines = Object.entries(published).flatMap(([recipe, rows]) => {
+    const layers = Object.values(runs[recipe]?.seeds ?? {}).find((r) => r.layers)?.layers ?? [];
+    return layers.map((l, i) => {
+      const [name, ...paper] = rows[i]!;
+      const ours = [(100 * l.kept) / l.weights, ...l.valueBits, ...l.gapBits, (100 * l.bytes[1]) / (4 * l.weights)].map(
+        (v) => String(Number(v.toFixed(1))),
+      );
+      return [`${recipe} ${name}`, ...ours.map((v, k) => `${v} (${paper[k]})`), l.fillers].join(" | ");
+    });
+  });
+  const bits = (what: string) => [`${what}, bits`, `${what} after Huffman, bits`];
+  return markdown(["layer", "kept, %", ...bits("value"), ...bits("gap"), "rate, %", "fillers"], lines);
 }

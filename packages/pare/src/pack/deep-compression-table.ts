@@ -41,7 +41,7 @@ function rowOf(name: string, t: Tensor, gapBits: number): DeepCompressionRow | n
   };
   const huffman = [average(values, book.words.length), average(gaps, 2 ** gapBits)] as const;
   const codebookBytes = 4 * (book.words.length - 1);
-  const tableBytes = (book.words.length + 2 ** gapBits) / 2;
+  const tableBits = 4 * (book.words.length + 2 ** gapBits);
   return {
     name,
     weights: elements(t.dims),
@@ -51,7 +51,7 @@ function rowOf(name: string, t: Tensor, gapBits: number): DeepCompressionRow | n
     gapBits: [gapBits, huffman[1]],
     bytes: [
       Math.ceil((stored * (valueBits + gapBits)) / 8) + codebookBytes,
-      Math.ceil((stored * (huffman[0] + huffman[1])) / 8) + codebookBytes + tableBytes,
+      Math.ceil((stored * (huffman[0] + huffman[1]) + tableBits) / 8) + codebookBytes,
     ],
   };
 }
