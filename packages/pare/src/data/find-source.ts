@@ -7,7 +7,8 @@ import { cifarFile, cifarFolder } from "./cifar.js";
 import { type CsvOptions, readCsv } from "./csv.js";
 import { idxFile, idxFolder } from "./idx-source.js";
 import { imageFolder } from "./image-folder.js";
-import { type ModuleRequest, moduleSource } from "./module-source.js";
+import type { ModuleRequest } from "./module-samples.js";
+import { moduleSource } from "./module-source.js";
 import { dataNames, named } from "./named.js";
 import type { Layout } from "./raw-array.js";
 import { readBytes, unpackedName } from "./read-bytes.js";
@@ -20,6 +21,9 @@ export interface SourceOptions extends CsvOptions {
 }
 
 const formats = ".npz, .npy, IDX (…-idx3-ubyte), CIFAR-10 .bin, each also .gz or .br, .csv, or a module .js, .mjs";
+
+/** Whether a name is that of a module of code. */
+export const isModule = (spec: string): boolean => /\.(js|mjs|cjs|ts|mts)$/i.test(spec);
 
 /** Throws where there is nothing, or nothing that Pare knows. */
 export async function findSource(spec: string, options: SourceOptions): Promise<Source> {
@@ -51,7 +55,7 @@ async function fileSource(spec: string, options: SourceOptions): Promise<Source>
     return { name, main: wholePart(async () => readCsv(await readBytes(spec), name, options)) };
   if (/idx\d-ubyte$|\.idx\d?$/i.test(bare)) return await idxFile(spec);
   if (/\.bin$/i.test(bare)) return cifarFile(spec);
-  if (/\.(js|mjs|cjs|ts|mts)$/i.test(bare)) return await moduleSource(spec, options.request);
+  if (isModule(bare)) return await moduleSource(spec, options.request);
   if (bare === spec) {
     const head = await firstBytes(spec);
     if (head.startsWith("\x93NUMPY")) return npyFile(spec, options.layout);

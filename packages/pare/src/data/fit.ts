@@ -70,7 +70,7 @@ function pair(dataset: Dataset, inputs: readonly Value[]): [Field, Value][] {
 
 function adapter(field: Field, value: Value, name: string): Omit<Fitting, "field"> {
   const cast = caster(field.type, value, name);
-  const fitted = shapeFor(field.dims, value, name);
+  const fitted = shapeFor(field.dims, value, `${name} holds samples of`);
   return {
     name: value.name,
     type: value.type,
@@ -88,10 +88,11 @@ const matches = (have: readonly number[], want: readonly Dim[]): boolean =>
   have.length === want.length && want.every((d, i) => typeof d === "string" || d === have[i]);
 
 /** How samples of these dims become what the input wants. */
-function shapeFor(
+export function shapeFor(
   dims: readonly number[],
   value: Value,
-  name: string,
+  /** "the data hold samples of", for the message. */
+  theData: string,
 ): { dims: readonly number[]; channelsLast: boolean } {
   if (value.shape === null) return { dims, channelsLast: false };
   const want = value.shape.slice(1);
@@ -106,7 +107,7 @@ function shapeFor(
     if (want.length === 1 && typeof want[0] === "string") return { dims: [sizeOf(dims)], channelsLast: false };
   }
   throw new PareError(
-    `input "${value.name}" wants [${value.shape.map((d) => (d === "" ? "?" : d))}], ${name} holds samples of [${dims}] (a batch is [n${dims.map((d) => `,${d}`).join("")}]): ${advice(dims, value)}`,
+    `input "${value.name}" wants [${value.shape.map((d) => (d === "" ? "?" : d))}], ${theData} [${dims}] (a batch is [n${dims.map((d) => `,${d}`).join("")}]): ${advice(dims, value)}`,
   );
 }
 
@@ -131,7 +132,7 @@ function advice(dims: readonly number[], { shape }: Value): string {
 }
 
 /** n c h w -> n h w c. */
-function channelsLast(data: Float32Array, [c, h, w]: readonly number[]): Float32Array {
+export function channelsLast(data: Float32Array, [c, h, w]: readonly number[]): Float32Array {
   const [out, hw] = [data.slice(), h! * w!];
   for (let at = 0; at < data.length; at += c! * hw)
     for (let k = 0; k < c!; k++) for (let p = 0; p < hw; p++) out[at + p * c! + k] = data[at + k * hw + p]!;
@@ -139,7 +140,11 @@ function channelsLast(data: Float32Array, [c, h, w]: readonly number[]): Float32
 }
 
 /** Converts values to the input's element type; whole numbers only where it takes whole numbers. */
-function caster(from: ElementType, { type, name: input }: Value, name: string): (data: TypedArray) => TypedArray {
+export function caster(
+  from: ElementType,
+  { type, name: input }: Value,
+  name: string,
+): (data: TypedArray) => TypedArray {
   if (from === type) return (data) => data;
   const refuse = (v: number | bigint): PareError =>
     new PareError(`input "${input}" takes ${type}, ${name} holds ${v}: it does not fit; use data of that type`);

@@ -5,7 +5,6 @@ import { findSource } from "./find-source.js";
 import { fromTable } from "./from-table.js";
 import { checkedNormalization, type Normalization, parseNormalization } from "./normalize.js";
 import type { Layout } from "./raw-array.js";
-import type { Part, Source } from "./source.js";
 import { partSize, splitIndices, spread, subset } from "./views.js";
 
 export type Split = "train" | "validation" | "test" | "all";
@@ -65,7 +64,7 @@ export async function openSplits<S extends Split = Split>(
     ...(options.regression === undefined ? {} : { regression: options.regression }),
   });
   const out: Partial<Record<Split, Dataset>> = {};
-  for (const [part, choose] of plan(source, only, { ...options, seed })) {
+  for (const [part, choose] of planSplits(source, only, { ...options, seed })) {
     const limit = (indices: Indices, count: number): Indices => {
       if (options.limit === undefined) return indices;
       const at = spread(indices?.length ?? count, options.limit);
@@ -87,12 +86,12 @@ type Indices = Uint32Array | null;
 type Choice = (count: number) => [Split, Indices][];
 
 /** Which parts must be read, and which of their samples make which split. */
-function plan(
-  source: Source,
+export function planSplits<P>(
+  source: { readonly main: P; readonly validation?: P; readonly test?: P },
   only: readonly Split[],
   options: Pick<OpenOptions, "validation" | "test"> & { readonly seed: number },
-): [Part, Choice][] {
-  const steps: [Part, Choice][] = [];
+): [P, Choice][] {
+  const steps: [P, Choice][] = [];
   const own = { validation: source.validation, test: source.test };
   for (const split of ["validation", "test"] as const)
     if (own[split] && only.includes(split)) steps.push([own[split], () => [[split, null]]]);

@@ -1,0 +1,160 @@
+/** Data as the runs of a model take them: shapes that differ, batch axes added or not, several inputs, and what is refused. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fromArrays } from "../dist/data/from-table.js";
+import { MissingInputError, openSamples, samplesOf } from "../dist/data/open-samples.js";
+import type { NDArray } from "../dist/engine/engine.js";
+import { PareError } from "../dist/graph/error.js";
+import { draft, emptyGraph, type Graph, type Value } from "../dist/graph/graph.js";
+import { put } from "./data-files.js";
+
+const graphOf = (...inputs: readonly Value[]): Graph => ({ ...draft(emptyGraph("g", 17)), inputs: [...inputs] });
+const input = (name: string, shape: Value["shape"], type: Value["type"] = "float32"): Value => ({ name, type, shape });
+let count = 0;
+const module = (code: string): string => put(`samples${count++}.mjs`, code);
+const said = ({ type, dims, data }: NDArray): unknown => [type, dims, [...(data as Float32Array)]];
+
+test("a module's samples of differing shapes, with and without a batch axis", async () => {
+  const lines = module(`export async function* samples() {
+    const held = new Float32Array(6);
+    for (let i = 0; i < 4; i++) {
+      held.fill(i);
+      yield { inputs: { x: { data: held.subarray(0, i + 1), dims: i % 2 ? [1, i + 1] : [i + 1] } }, label: i };
+    }
+  }`);
+  const samples = await openSamples(lines, graphOf(input("x", ["n", "width"])));
+  assert.equal(samples.length, 4);
+  for (let i = 0; i < 4; i++) {
+    assert.deepEqual(said(samples.feeds(i).x!), ["float32", [1, i + 1], Array(i + 1).fill(i)]);
+    assert.equal(samples.label(i), i);
+  }
+  assert.equal(samples.batch([0, 1]), null);
+  assert.deepEqual(said(samples.batch([2])!.x!), ["float32", [1, 3], [2, 2, 2]]);
+  const bare = module("export default [{ x: [[1, 2, 3], [4, 5, 6]] }]");
+  const whole = await openSamples(bare, graphOf(input("x", [2, 3])));
+  assert.deepEqual(said(whole.feeds(0).x!), ["float32", [2, 3], [1, 2, 3, 4, 5, 6]]);
+  const vectors = module("export default [{ x: [1, 2] }, { x: [3, 4] }]");
+  const open = await openSamples(vectors, graphOf(input("x", ["", 2])));
+  assert.deepEqual(said(open.batch([1, 0])!.x!), ["float32", [2, 2], [3, 4, 1, 2]]);
+  const fixed = await openSamples(vectors, graphOf(input("x", [3, 2])));
+  assert.deepEqual(said(fixed.feeds(1).x!), ["float32", [3, 2], [3, 4, 3, 4, 3, 4]]);
+  assert.equal(fixed.batch([0, 1]), null);
+});
+
+test("several inputs, scalars, states from flat lists, and types as the graph wants them", async () => {
+  const m =
+    module(`const sample = (i) => ({ inputs: { input: new Float32Array(4).fill(i), state: new Float32Array(8), sr: 16000 } });
+    export const data = { length: 1e9, sample };`);
+  const graph = graphOf(input("input", ["b", "n"]), input("state", [2, 1, 4]), input("sr", [], "int64"));
+  const samples = await openSamples(m, graph, { limit: 1000 });
+  assert.equal(samples.length, 1000);
+  const fed = samples.feeds(999);
+  assert.deepEqual(said(fed.input!), ["float32", [1, 4], Array(4).fill(999_000_000)]);
+  assert.deepEqual(
+    [fed.state!.dims, said(fed.sr!)],
+    [
+      [2, 1, 4],
+      ["int64", [], [16000n]],
+    ],
+  );
+  const bytes = module("export default [{ x: new Uint8Array([0, 51, 255]) }]");
+  const one = async (type: Value["type"]): Promise<unknown> =>
+    said((await openSamples(bytes, graphOf(input("x", ["n", 3], type)))).feeds(0).x!);
+  assert.deepEqual(await one("uint8"), ["uint8", [1, 3], [0, 51, 255]]);
+  assert.deepEqual(await one("int64"), ["int64", [1, 3], [0n, 51n, 255n]]);
+  assert.deepEqual(await one("float32"), ["float32", [1, 3], [0, Math.fround(0.2), 1]]);
+  assert.deepEqual(await one("float16"), ["float16", [1, 3], [0, 0x3266, 0x3c00]]);
+});
+
+test("images are normalised by channel, whichever shape they have", async () => {
+  const m = module("export default [{ x: { data: new Uint8Array([255, 255, 0, 0]), dims: [2, 1, 2] } }]");
+  const x = async (shape: Value["shape"]) =>
+    said((await openSamples(m, graphOf(input("x", shape)), { normalize: "0.5,0/0.5,2" })).feeds(0).x!);
+  assert.deepEqual(await x(["n", 2, "h", "w"]), ["float32", [1, 2, 1, 2], [1, 1, 0, 0]]);
+});
+
+test("a split and a limit choose among a module's samples", async () => {
+  const m = module(
+    "export default Array.from({ length: 20 }, (_, i) => ({ x: Array(1 + (i % 3)).fill(i), label: i }));",
+  );
+  const graph = graphOf(input("x", ["n", "k"]));
+  const labels = async (options: object): Promise<(number | null)[]> => {
+    const s = await openSamples(m, graph, options);
+    return Array.from({ length: s.length }, (_, i) => s.label(i));
+  };
+  const [train, held] = [await labels({ split: "train", seed: 3 }), await labels({ split: "validation", seed: 3 })];
+  assert.deepEqual([train.length, held.length], [16, 2]);
+  assert.ok(held.every((l) => !train.includes(l)));
+  assert.deepEqual(await labels({ limit: 4 }), [0, 1, 2, 3]);
+  assert.equal((await labels({ split: "train", limit: 4 })).length, 4);
+});
+
+test("a dataset is samples too", () => {
+  const data = fromArrays({ x: new Uint8Array([0, 255, 51, 102]), dims: [1, 1, 2], y: [1, 0] });
+  const samples = samplesOf(data, graphOf(input("x", ["n", 2])));
+  assert.deepEqual(said(samples.feeds(1).x!), ["float32", [1, 2], [0.2, 0.4].map(Math.fround)]);
+  assert.deepEqual([samples.label(0), samples.label(1)], [1, 0]);
+  assert.equal(samples.batch([0, 1])!.x!.dims[0], 2);
+});
+
+test("what does not fit is refused in one clear message", async () => {
+  const refuse = async (code: string, graph: Graph, pattern: RegExp, kind = PareError): Promise<void> => {
+    await assert.rejects(
+      openSamples(module(code), graph).then((s) => {
+        for (let i = 0; i < s.length; i++) s.feeds(i);
+      }),
+      (e: unknown) => {
+        assert.ok(e instanceof kind, String((e as Error).stack));
+        assert.match(e.message, pattern);
+        assert.doesNotMatch(e.message, /\n/);
+        return true;
+      },
+    );
+  };
+  const image = graphOf(input("x", ["n", 3, 4, 4]));
+  await refuse("export default []", image, /yields no samples/);
+  await refuse("export default { length: 0, sample: () => 0 }", image, /yields no samples/);
+  await refuse(
+    "export default [{ x: { data: new Float32Array(48), dims: [3, 4, 4] } }, { x: { data: new Float32Array(27), dims: [3, 3, 3] } }]",
+    image,
+    /"x" wants \[n,3,4,4\].*sample 1 is \[3,3,3\].*resize/,
+  );
+  await refuse(
+    "export default [{ x: { data: new Float32Array(48), dims: [4, 4, 3] } }]",
+    image,
+    /"x" wants \[n,3,4,4\].*\[4,4,3\].*--layout nhwc/,
+  );
+  await refuse(
+    "export default [{ x: { data: new Float32Array(64), dims: [1, 4, 4, 4] } }]",
+    image,
+    /"x" wants \[n,3,4,4\].*\[1,4,4,4\]/,
+  );
+  await refuse(
+    "export default [{ x: [1, NaN] }]",
+    graphOf(input("x", ["n", 2])),
+    /sample 0: input "x" holds NaN \(element 1\)/,
+  );
+  await refuse(
+    "export default [{ x: [1, 1] }, { x: [-1 / 0, 1] }]",
+    graphOf(input("x", [1, 2])),
+    /sample 1: .*-Infinity/,
+  );
+  await refuse("export default [{ x: [1, 2.5] }]", graphOf(input("x", [1, 2], "int64")), /"x" takes int64.*2.5/);
+  await refuse("export default [{ x: [1, 300] }]", graphOf(input("x", [1, 2], "uint8")), /"x" takes uint8.*300/);
+  await refuse("export default [{ x: ['a'] }]", graphOf(input("x", [1, 2])), /hold numbers/);
+  await refuse(
+    "export default { length: 2, sample() { throw new Error('disk gone'); } }",
+    image,
+    /sample 0 failed: disk gone/,
+  );
+  const two = graphOf(input("x", ["n", 1]), input("y", ["n", 1]));
+  await refuse(
+    "export default [{ inputs: { x: 1 } }]",
+    two,
+    /input "y" of the model has no data/,
+    MissingInputError as typeof PareError,
+  );
+  await refuse("export default [{ inputs: { x: 1, z: 1 } }]", two, /"z" is no input of the model/);
+  await refuse("export default [{ x: 1 }]", graphOf(), /has no inputs/);
+  await assert.rejects(openSamples("no-such.mjs", image), /no such file/);
+});
