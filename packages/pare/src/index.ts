@@ -19,6 +19,7 @@ export { PareError } from "./graph/error.js";
 export { read, write } from "./graph/file.js";
 export type { Attribute, ElementType, Graph, Node, Shape, Tensor, Value } from "./graph/graph.js";
 export { print } from "./graph/print.js";
+export { type ImportanceOptions, importance, type MeasureName, measureNames } from "./importance/importance.js";
 export { NetworkBuilder } from "./methods/architecture/builder.js";
 export { network, networkNames } from "./methods/architecture/networks.js";
 export { parseRecipe, type Recipe, type RecipeInput } from "./methods/recipe.js";

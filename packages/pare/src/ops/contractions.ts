@@ -68,6 +68,22 @@ const gemm = op<GemmAttributes>({
     opset < 7 ? raiseBroadcast(g, node, opset, s) : "same",
   rewrite: "none needed",
   fold: inexact,
+  unroll: (g, s, x, y) => {
+    const w = s.x[1]?.shape;
+    const { transA, transB, alpha } = s.a;
+    if (alpha !== 1 || !w?.every((d) => typeof d === "number")) return null;
+    const [inputs, outputs] = (transB ? [w[1], w[0]] : w) as readonly number[];
+    const column = (name: string, rows: number, turn: boolean) =>
+      g.reshape(turn ? g.transpose(name, [1, 0]) : name, [1, rows, -1]);
+    return {
+      groups: 1,
+      inputs: inputs!,
+      outputs: outputs!,
+      x: column(x, inputs!, !transA),
+      y: column(y, outputs!, true),
+      transposed: !transB,
+    };
+  },
 });
 
 const withLength1 = (shape: Shape, first: boolean): Shape =>
@@ -96,6 +112,21 @@ const matmul = op({
   raise: "same",
   rewrite: "none needed",
   fold: inexact,
+  unroll: (g, s, x, y) => {
+    const w = s.x[1]?.shape;
+    if (w?.length !== 2 || !w.every((d) => typeof d === "number")) return null;
+    const [inputs, outputs] = w as readonly number[];
+    const column = (name: string, rows: number) =>
+      g.reshape(g.transpose(g.reshape(name, [-1, rows]), [1, 0]), [1, rows, -1]);
+    return {
+      groups: 1,
+      inputs: inputs!,
+      outputs: outputs!,
+      x: column(x, inputs!),
+      y: column(y, outputs!),
+      transposed: true,
+    };
+  },
 });
 
 function productShape(s: Site): Shape | null {

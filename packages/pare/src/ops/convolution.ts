@@ -2,6 +2,7 @@
 import type { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import type { Dim, Shape } from "../graph/graph.js";
+import { floats, sizeOf } from "../graph/tensor.js";
 import { sameDim } from "./dims.js";
 import { inexact } from "./elementwise.js";
 import {
@@ -13,6 +14,7 @@ import {
   op,
   type Rewrite,
   type Site,
+  type Unrolled,
 } from "./record.js";
 import { at, need } from "./site.js";
 import { explicitPads, type FullWindow, fullWindow, reach, slideLength, type Window, windowOf } from "./window.js";
@@ -124,7 +126,32 @@ const conv = op<ConvAttributes>({
     (kept) => kept.x[1]?.[1],
   ),
   fold: inexact,
+  unroll,
 });
+
+/** x's windows as columns: a depthwise Conv whose kernels hold a single 1. */
+function unroll(g: Emitter, s: Site<ConvAttributes>, x: string, y: string): Unrolled | null {
+  const [data, w] = [s.x[0]?.shape, s.x[1]?.shape];
+  const channels = data?.[1];
+  if (typeof channels !== "number" || !w?.every((d) => typeof d === "number")) return null;
+  const [all, perGroup, ...kernel] = w as readonly number[];
+  const { group } = s.a;
+  const taps = sizeOf(kernel);
+  const single = new Float32Array(channels * taps * taps);
+  for (let i = 0; i < channels * taps; i++) single[i * taps + (i % taps)] = 1;
+  const windows = g.fresh("windows");
+  g.push({
+    ...s.node,
+    name: windows,
+    inputs: [x, g.constant(floats(single, [channels * taps, 1, ...kernel]), "taps")],
+    outputs: [windows],
+    attributes: { ...s.node.attributes, group: { kind: "int", value: channels } },
+  });
+  const perm = [1, 0, ...kernel.map((_, d) => d + 2)];
+  const matrix = (name: string, rows: number): string => g.reshape(g.transpose(name, perm), [group, rows, -1]);
+  const [inputs, outputs] = [perGroup! * taps, all! / group];
+  return { groups: group, inputs, outputs, x: matrix(windows, inputs), y: matrix(y, outputs), transposed: false };
+}
 
 interface TransposeAttributes extends ConvAttributes {
   readonly outputPadding: readonly number[] | null;

@@ -132,6 +132,19 @@ export interface TrainingSite {
   drop(mask: DropoutMask): void;
 }
 
+/** A layer as one matrix product per group, Y [g o n] = W [g o k] X [g k n], without its bias. Nodes are emitted for x and y; nothing reads those that are not used. */
+export interface Unrolled {
+  readonly groups: number;
+  /** k. */
+  readonly inputs: number;
+  /** o. */
+  readonly outputs: number;
+  readonly x: string;
+  readonly y: string;
+  /** The weight's elements lie as [k o] (of one group) instead of [g o k]. */
+  readonly transposed: boolean;
+}
+
 /** Every facet is required: leaving one out is a compile error. */
 export interface Operator<A = unknown> {
   /** ONNX operator type, exactly; domain "" is the standard one. */
@@ -161,6 +174,8 @@ export interface Operator<A = unknown> {
   readonly moves?: "first" | "all";
   /** How the node behaves in training, where that differs: pushes what stands in its place. */
   readonly train?: (node: Node, t: TrainingSite) => void;
+  /** A contraction of data (input 0) with a weight (input 1) as matrix products: see Unrolled. null where this node is none. */
+  readonly unroll?: (g: Emitter, s: Site<A>, x: string, y: string) => Unrolled | null;
   /** Reshape, Expand: the number in the target (input 1) that keeps the input's own length. */
   readonly keeps?: 0 | 1;
   /** Control flow only: what the inputs of each body carry, by attribute name. Asked again with `results`, until nothing changes. */

@@ -2,11 +2,12 @@
 import { z } from "zod";
 import { PareError } from "../../graph/error.js";
 import type { Graph } from "../../graph/graph.js";
+import { importances } from "../../importance/fisher.js";
+import { keepHighest } from "../../importance/keep-highest.js";
+import { lampScores, magnitudes, standardDeviation } from "../../importance/magnitude.js";
 import type { EpochMetrics } from "../../train/options.js";
 import { dropoutOf, epochsOf, fineTune, ratio, trainingOf } from "../fine-tune.js";
-import { importances } from "../importance.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
-import { keepHighest, lampScores, magnitudes, standardDeviation } from "../saliency.js";
 import { countAlive, type Weight, weightsOf, withValues } from "../weights.js";
 
 const options = z.strictObject({

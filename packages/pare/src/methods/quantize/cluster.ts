@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { PareError } from "../../graph/error.js";
 import type { Graph } from "../../graph/graph.js";
+import { importances } from "../../importance/fisher.js";
 import { type Candidate, candidates, choose, ladderFor, type Shareable, survivors } from "../choose-values.js";
 import { fineTune } from "../fine-tune.js";
-import { importances } from "../importance.js";
 import { largestWithin } from "../largest-within.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
 import { type Codebooks, codebookOf, type SharedResult, snap, trainShared, withCodebooks } from "../shared-values.js";

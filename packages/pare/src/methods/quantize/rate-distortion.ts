@@ -2,10 +2,10 @@
 import { type BitCosts, bitCosts } from "@pare/runtime/writer";
 import { z } from "zod";
 import type { Graph } from "../../graph/graph.js";
+import { importances } from "../../importance/fisher.js";
 import type { Codebook, EpochMetrics } from "../../train/options.js";
 import { candidates, type Shareable, survivors } from "../choose-values.js";
 import { fineTune } from "../fine-tune.js";
-import { importances } from "../importance.js";
 import { largestWithin } from "../largest-within.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
 import { codebookOf, type SharedResult, snap, trainShared, withCodebooks } from "../shared-values.js";

@@ -1,4 +1,6 @@
-/** How much each weight matters to a pruner: tensors of weights -> one score per weight, comparable across tensors where the criterion says so. */
+/** Importance by size alone: weights -> |w|, w^2 or the LAMP score. */
+import type { Measure, Scores } from "./measure.js";
+import { valuesOf } from "./weight-values.js";
 
 /** |w|: the same scale in every layer. */
 export const magnitudes = (values: Float32Array): Float32Array => values.map(Math.abs);
@@ -38,24 +40,24 @@ export function standardDeviation(values: Float32Array): number {
   return n === 0 ? 0 : Math.sqrt(Math.max(0, squares / n - (sum / n) ** 2));
 }
 
-/** The `keep` highest of all scores as masks, one per list; ties go to the earlier list and index. Zero scores never survive. */
-export function keepHighest(scores: readonly Float32Array[], keep: number): Uint8Array[] {
-  const all = new Float32Array(scores.reduce((n, s) => n + s.length, 0));
-  let offset = 0;
-  for (const s of scores) {
-    all.set(s, offset);
-    offset += s.length;
-  }
-  const masks = scores.map((s) => new Uint8Array(s.length));
-  if (keep <= 0) return masks;
-  const sorted = all.sort();
-  const threshold = sorted[Math.max(0, sorted.length - keep)]!;
-  const above = scores.reduce((n, s) => s.reduce((m, v) => m + (v > threshold ? 1 : 0), n), 0);
-  let ties = keep - above;
-  scores.forEach((s, k) => {
-    s.forEach((v, i) => {
-      if (v > threshold || (v === threshold && v > 0 && ties-- > 0)) masks[k]![i] = 1;
-    });
-  });
-  return masks;
-}
+const each =
+  (score: (values: Float32Array) => Float32Array): Measure["score"] =>
+  ({ graph, names }): Scores =>
+    new Map(names.map((name) => [name, score(valuesOf(graph, name))]));
+
+export const l1: Measure = {
+  paper: "Han, Pool, Tran, Dally: Learning both Weights and Connections, 2015 (1506.02626)",
+  needs: "nothing",
+  score: each(magnitudes),
+};
+/** w^2: over a group its sum is the squared 2-norm. */
+export const l2: Measure = {
+  paper: "Li, Kadav, Durdanovic, Samet, Graf: Pruning Filters for Efficient ConvNets, 2017 (1608.08710)",
+  needs: "nothing",
+  score: each((values) => values.map((v) => v * v)),
+};
+export const lamp: Measure = {
+  paper: "Lee, Park, Mo, Ahn, Shin: Layer-adaptive sparsity for the Magnitude-based Pruning, 2021 (2010.07611)",
+  needs: "nothing",
+  score: each(lampScores),
+};

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { keepHighest, lampScores, magnitudes, standardDeviation } from "../dist/methods/saliency.js";
+import { keepHighest } from "../dist/importance/keep-highest.js";
+import { lampScores, magnitudes, standardDeviation } from "../dist/importance/magnitude.js";
 
 const weights = fc
   .array(fc.integer({ min: -50, max: 50 }), { minLength: 1, maxLength: 60 })
