@@ -11,6 +11,8 @@ export interface LatencyOptions {
   readonly threads?: number;
   /** Dims of inputs by name; open dims that are not named here are 1. */
   readonly dims?: Readonly<Record<string, readonly number[]>>;
+  /** Arrays to feed instead of made ones, by input. */
+  readonly feeds?: Readonly<Record<string, NDArray>>;
   readonly onRun?: (run: number) => void;
 }
 export interface Latency {
@@ -45,7 +47,8 @@ export async function latency(engine: Engine, graphs: readonly Graph[], options:
   const sessions = await Promise.all(graphs.map((g) => engine.load(g, { threads: options.threads ?? 1 })));
   try {
     const inputs = graphs.map((g) =>
-      Object.fromEntries(feeds(g).map((v) => [v.name, sampleInput(v, options.dims?.[v.name])])),
+      Object.fromEntries(feeds(g).map((v) => [v.name, options.feeds?.[v.name] ?? sampleInput(v, options.dims?.[v.name])]),
+      ),
     );
     const times = graphs.map((): number[] => []);
     const warmUp = Math.max(3, Math.ceil(options.runs / 5));

@@ -1,0 +1,91 @@
+"""onnxruntime's quantizer in a process of its own, as its documentation says: ort-quantize.py SETTING MODEL SAMPLES OUT.
+
+SETTING: minmax, percentile (static QDQ, unsigned activations, signed weights per channel), minmax-core (the same for Conv, MatMul and Gemm
+alone) or dynamic. SAMPLES: a folder with samples.json and samples.bin. Prints one line of JSON: the steps that failed and were left out,
+seconds of CPU and of the clock, peak memory.
+"""
+import json, os, resource, sys, time
+
+started = time.monotonic()
+setting, model_path, samples_path, out = sys.argv[1:]
+notes = []
+
+import numpy as np
+import onnx
+from onnx import version_converter
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+temporary = out + ".float.onnx"
+
+
+class Samples(CalibrationDataReader):
+    def __init__(self, folder):
+        self.bytes = np.memmap(os.path.join(folder, "samples.bin"), dtype=np.uint8, mode="r")
+        self.samples = iter(json.load(open(os.path.join(folder, "samples.json"))))
+
+    def get_next(self):
+        sample = next(self.samples, None)
+        return sample and {
+            name: np.array(self.bytes[a["offset"] : a["offset"] + a["bytes"]]).view(a["type"]).reshape(a["dims"])
+            for name, a in sample.items()
+        }
+
+
+def opset(model):
+    return next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+
+
+def attempt(what, step):
+    try:
+        return step()
+    except BaseException as error:  # pre-processing exits with bare AssertionError and Exception alike
+        notes.append(f"{what}: {type(error).__name__} {str(error).strip().splitlines()[0][:160] if str(error).strip() else ''}".strip())
+        return None
+
+
+model = onnx.load(model_path)
+# Old files list weights among the inputs: the converter and the quantizer both trip over them.
+weights = {i.name for i in model.graph.initializer}
+for value in [v for v in model.graph.input if v.name in weights]:
+    model.graph.input.remove(value)
+if opset(model) < 13:
+    model = attempt("version_converter to 17", lambda: version_converter.convert_version(model, 17)) or model
+onnx.save(model, temporary)
+prepared = out + ".prepared.onnx"
+if attempt("quant_pre_process", lambda: quant_pre_process(temporary, prepared) or True):
+    temporary_in = prepared
+else:
+    temporary_in = temporary
+
+report = {"notes": notes}
+try:
+    if setting == "dynamic":
+        quantize_dynamic(temporary_in, out, weight_type=QuantType.QInt8)
+    else:
+        per_channel = opset(model) >= 13
+        if not per_channel:
+            notes.append("per channel needs opset 13: per tensor")
+        quantize_static(
+            temporary_in,
+            out,
+            Samples(samples_path),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=per_channel,
+            calibrate_method=CalibrationMethod.Percentile if setting == "percentile" else CalibrationMethod.MinMax,
+            **({"op_types_to_quantize": ["Conv", "MatMul", "Gemm"]} if setting == "minmax-core" else {}),
+        )
+except BaseException as error:
+    report["error"] = f"{type(error).__name__}: {str(error).strip()[:300]}"
+for path in (temporary, prepared):
+    if os.path.exists(path):
+        os.remove(path)
+usage = resource.getrusage(resource.RUSAGE_SELF)
+report |= {
+    "cpuSeconds": usage.ru_utime + usage.ru_stime,
+    "seconds": time.monotonic() - started,
+    "peakBytes": usage.ru_maxrss * 1024,
+}
+print(json.dumps(report))

@@ -1,0 +1,203 @@
+/** What `pare quantize` with its defaults makes of every model of ../shared/data and two npm packages, and what onnxruntime's quantizer does on the same samples in the same run. Writes bench/results/ptq.json after every model; a model that is there is not done again. */
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { NDArray } from "../../packages/pare/dist/engine/engine.js";
+import { latency } from "../../packages/pare/dist/engine/latency.js";
+import { ortNode } from "../../packages/pare/dist/engine/ort-node.js";
+import { read } from "../../packages/pare/dist/graph/file.js";
+import { feeds, type Graph } from "../../packages/pare/dist/graph/graph.js";
+import {
+  type Cost,
+  ortQuantize,
+  pareQuantize,
+  peersAreThere,
+  type Setting,
+  settings,
+  writeSamples,
+} from "../peers/quantize-process.js";
+import { type Model, models } from "./models.js";
+import { type Predictions, predict, snrDb } from "./predict.js";
+import { feedsOf } from "./sources/carry.js";
+import { root } from "./sources/places.js";
+import type { Recording, Sample } from "./sources/samples.js";
+import { type Entry, type Measured, type Results, table } from "./table.js";
+
+const { values: options } = parseArgs({
+  options: {
+    /** Names of models, by comma; all of them unless said. */
+    models: { type: "string" },
+    /** Settings of onnxruntime's quantizer; "none" leaves it out. */
+    peers: { type: "string", default: settings.join() },
+    /** Measures models again that are there; peers that are there are kept. */
+    again: { type: "boolean", default: false },
+    /** Milliseconds of latency measurement per file. */
+    "latency-ms": { type: "string", default: "2000" },
+    out: { type: "string", default: join(root, "bench/results/ptq.json") },
+    /** Prints the tables of what is there. */
+    table: { type: "boolean", default: false },
+  },
+});
+
+interface DataModule {
+  readonly train: () => AsyncIterable<Sample> | Iterable<Sample>;
+  readonly test: () => AsyncIterable<Sample> | Iterable<Sample>;
+  readonly recordings?: () => Recording[] | Promise<Recording[]>;
+}
+const say = (line: string): void => console.error(line);
+
+const modulePath = (model: Model): string | null => model.data && join(root, `bench-dist/ptq/data/${model.data}.js`);
+const dataOf = async (model: Model): Promise<DataModule | null> =>
+  model.data === null ? null : ((await import(modulePath(model)!)) as DataModule);
+
+async function* testOf(data: DataModule): AsyncGenerator<Recording> {
+  if (data.recordings) yield* await data.recordings();
+  else for await (const sample of data.test()) yield [sample];
+}
+async function* feedsIn(
+  samples: AsyncIterable<Sample> | Iterable<Sample>,
+  graph: Graph,
+): AsyncGenerator<Record<string, NDArray>> {
+  for await (const sample of samples) yield feedsOf(sample, feeds(graph));
+}
+
+async function predictions(model: Model, data: DataModule, graph: Graph): Promise<Predictions> {
+  const session = await ortNode.load(graph);
+  try {
+    return await predict(session, feeds(graph), testOf(data), model.carry);
+  } finally {
+    await session.release();
+  }
+}
+
+const bytesOf = (path: string): number =>
+  [path, `${path}.data`].reduce((sum, p) => sum + (existsSync(p) ? statSync(p).size : 0), 0);
+const rounded = (values: Record<string, number>): Record<string, number> =>
+  Object.fromEntries(Object.entries(values).map(([name, v]) => [name, Math.round(v * 1e5) / 1e5]));
+
+/** A candidate's file against the float model on the test samples. */
+async function scored(
+  model: Model,
+  data: DataModule | null,
+  float: Predictions | null,
+  path: string,
+  cost: Cost,
+): Promise<{ measured: Measured; graph: Graph | null }> {
+  const { report: _, ...rest } = cost as Cost & { report?: unknown };
+  if (cost.error !== undefined) return { measured: rest, graph: null };
+  try {
+    const graph = await read(path);
+    if (!data || !float) return { measured: { ...rest, sizeBytes: bytesOf(path) }, graph };
+    const other = await predictions(model, data, graph);
+    const scores = rounded({ snrDb: snrDb(float, other), ...model.scores?.(float, other) });
+    return { measured: { ...rest, sizeBytes: bytesOf(path), scores }, graph };
+  } catch (e) {
+    return { measured: { ...rest, error: `its file does not run: ${(e as Error).message}` }, graph: null };
+  }
+}
+
+/** Milliseconds of all files in turn; runs by the float model's time. */
+async function timed(graphs: readonly Graph[], arrays: Readonly<Record<string, NDArray>>): Promise<number[]> {
+  const [first] = await latency(ortNode, [graphs[0]!], { runs: 3, feeds: arrays });
+  const runs = Math.max(5, Math.min(2000, Math.round(Number(options["latency-ms"]) / first!.medianMs)));
+  return (await latency(ortNode, graphs, { runs, feeds: arrays })).map((l) => l.medianMs);
+}
+
+/** What the command says of its result, the layers left out. */
+function summary(report: unknown): Partial<Measured> {
+  const { format, quantized, eligible } = (report ?? {}) as { format?: string; quantized?: number; eligible?: number };
+  return {
+    ...(format === undefined ? {} : { format }),
+    ...(quantized === undefined ? {} : { quantized }),
+    ...(eligible === undefined ? {} : { eligible }),
+  };
+}
+
+async function measure(model: Model, before: Entry | undefined, peers: readonly Setting[]): Promise<Entry> {
+  const path = await model.path();
+  const data = await dataOf(model);
+  const folder = join(root, "pare-out/ptq", model.name.replace(/\W+/g, "-"));
+  mkdirSync(folder, { recursive: true });
+  const floatGraph = await read(path);
+  const float = data && (await predictions(model, data, floatGraph).catch(() => null));
+
+  const wanted: [string, string, () => Promise<Cost>][] = [];
+  const ours = join(folder, "pare.onnx");
+  rmSync(ours, { force: true });
+  wanted.push(["pare", ours, () => pareQuantize(path, modulePath(model), ours)]);
+  const samples = join(folder, "samples");
+  for (const setting of model.peers ? peers : []) {
+    const out = join(folder, `${setting}.onnx`);
+    const known = before?.files[setting];
+    wanted.push([
+      setting,
+      out,
+      async () =>
+        known && (known.error !== undefined || existsSync(out)) ? known : ortQuantize(setting, path, samples, out),
+    ]);
+  }
+  if (data && wanted.length > 1) await writeSamples(samples, feedsIn(data.train(), floatGraph));
+
+  const files: Record<string, Measured> = {};
+  const graphs: [string, Graph][] = [];
+  for (const [name, out, make] of wanted) {
+    const cost = await make();
+    const { measured, graph } = await scored(model, data, float, out, cost);
+    files[name] = { ...measured, ...summary((cost as { report?: unknown }).report) };
+    if (graph) graphs.push([name, graph]);
+    say(`${model.name}: ${name}: ${measured.error ?? JSON.stringify(measured.scores)}`);
+  }
+  rmSync(samples, { recursive: true, force: true });
+
+  const entry = {
+    float: { sizeBytes: bytesOf(path), ...(float ? { scores: rounded(model.scores?.(float, float) ?? {}) } : {}) },
+    files,
+  };
+  if (!data || !float || !graphs.length) return entry;
+  const arrays = await firstFeeds(data, floatGraph);
+  const [floatMs, ...otherMs] = await timed([floatGraph, ...graphs.map(([, g]) => g)], arrays);
+  for (const [i, [name]] of graphs.entries()) files[name] = { ...files[name]!, latencyMs: otherMs[i]! };
+  return { float: { ...entry.float, latencyMs: floatMs! }, files };
+}
+async function firstFeeds(data: DataModule, graph: Graph): Promise<Record<string, NDArray>> {
+  for await (const arrays of feedsIn(data.test(), graph)) return arrays;
+  throw new Error("no test samples");
+}
+
+const results: Results = existsSync(options.out)
+  ? (JSON.parse(readFileSync(options.out, "utf8")) as Results)
+  : { machine: "", versions: {}, models: {} };
+const versionOf = (path: string): string =>
+  (JSON.parse(readFileSync(join(root, path), "utf8")) as { version: string }).version;
+function save(): void {
+  results.machine = `${cpus()[0]!.model}, ${availableParallelism()} cores`;
+  results.versions = {
+    node: process.versions.node,
+    "onnxruntime-node": versionOf("node_modules/onnxruntime-node/package.json"),
+  };
+  const temporary = `${options.out}.tmp`;
+  writeFileSync(temporary, `${JSON.stringify(results, null, 1)}\n`);
+  renameSync(temporary, options.out);
+}
+
+if (!options.table) {
+  const names = options.models?.split(",").map((n) => n.trim());
+  const stranger = names?.find((n) => !models.some((m) => m.name === n));
+  if (stranger !== undefined) throw new Error(`no model "${stranger}": ${models.map((m) => m.name).join("; ")}`);
+  const peers = options.peers !== "none" && peersAreThere() ? (options.peers.split(",") as Setting[]) : [];
+  for (const model of models) {
+    if (names ? !names.includes(model.name) : results.models[model.name] && !options.again) continue;
+    const load = loadavg()[0]!;
+    try {
+      results.models[model.name] = {
+        ...(await measure(model, results.models[model.name], peers)),
+        load: Math.round(load * 10) / 10,
+      };
+      save();
+    } catch (e) {
+      say(`${model.name}: not measured: ${(e as Error).message}`);
+    }
+  }
+}
+console.log(table(results));

@@ -1,0 +1,119 @@
+/** Measurements of bench/ptq come in; README's tables go out. */
+import { models } from "./models.js";
+
+/** One candidate's file. */
+export interface Measured {
+  readonly sizeBytes?: number;
+  readonly latencyMs?: number;
+  readonly scores?: Readonly<Record<string, number>>;
+  readonly cpuSeconds?: number;
+  readonly seconds?: number;
+  readonly peakBytes?: number;
+  readonly notes?: readonly string[];
+  readonly format?: string;
+  readonly quantized?: number;
+  readonly eligible?: number;
+  readonly error?: string;
+}
+export interface Entry {
+  readonly float: Measured;
+  /** By who made it: "pare", or a setting of onnxruntime's quantizer. */
+  readonly files: Readonly<Record<string, Measured>>;
+  /** Of the machine, before. */
+  readonly load?: number;
+}
+export interface Results {
+  machine: string;
+  versions: Readonly<Record<string, string>>;
+  readonly models: Record<string, Entry>;
+}
+
+const labels: Readonly<Record<string, string>> = {
+  accuracy: "accuracy",
+  agreement: "same class",
+  boxF1: "box F1",
+  characterErrors: "wrong characters",
+  maskIoU: "mask overlap",
+  speechF1: "speech F1",
+  psnrDb: "PSNR",
+};
+const percent = (v: number | undefined): string => (v === undefined ? "–" : `${(100 * v).toFixed(2)} %`);
+const decibel = (v: number | undefined | null): string => (v === undefined || v === null ? "–" : `${v.toFixed(1)} dB`);
+const ratio = (a: number | undefined, b: number | undefined): string =>
+  a === undefined || b === undefined ? "–" : (a / b).toFixed(2);
+
+const scoreOf = (score: string | undefined, file: Measured): string =>
+  score === undefined ? "–" : score === "psnrDb" ? decibel(file.scores?.[score]) : percent(file.scores?.[score]);
+
+/** The peer's best setting by the model's score, then by signal to noise. */
+function bestPeer(entry: Entry, score: string | undefined): [string, Measured] | null {
+  const value = ([, file]: [string, Measured]): number => {
+    const v = score === undefined ? undefined : file.scores?.[score];
+    const primary = v === undefined ? 0 : score === "characterErrors" ? -v : v;
+    // A thousandth of the score is worth ten decibels: within that the files are equally good.
+    return 1e3 * primary + (file.scores?.snrDb ?? -100) / 10;
+  };
+  const ran = Object.entries(entry.files).filter(([name, f]) => name !== "pare" && f.scores);
+  return ran.sort((a, b) => value(b) - value(a))[0] ?? null;
+}
+
+const cell = (text: string): string => text.replace(/\s+/g, " ").replaceAll("|", "\\|");
+const short = (text: string): string => (text.length > 160 ? `${text.slice(0, 157)}...` : text);
+const markdown = (head: readonly string[], lines: readonly (readonly string[])[]): string =>
+  [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+
+function costs(file: Measured | undefined): string {
+  if (file?.cpuSeconds === undefined || file.peakBytes === undefined) return "–";
+  return `${file.cpuSeconds.toFixed(1)} s, ${Math.round(file.peakBytes / 1e6)} MB`;
+}
+
+/** Ours beside the peer's best setting, a row each per model. */
+export function compared({ models: entries }: Results): string {
+  const lines = models.flatMap(({ name, score, peers }) => {
+    const entry = entries[name];
+    if (!entry || !peers) return [];
+    const row = (who: string, file: Measured): string[] => [
+      who === "float" ? `**${name}**` : "",
+      who === "float" && score ? `float, ${labels[score]}` : who,
+      file.error ? cell(short(file.error)) : scoreOf(score, file),
+      who === "float" ? "" : decibel(file.scores?.snrDb),
+      who === "float" ? `${file.sizeBytes}` : ratio(file.sizeBytes, entry.float.sizeBytes),
+      who === "float" ? `${file.latencyMs?.toFixed(3) ?? "–"} ms` : ratio(file.latencyMs, entry.float.latencyMs),
+      who === "float" ? "" : costs(file),
+    ];
+    const peer = bestPeer(entry, score);
+    return [
+      row("float", entry.float),
+      ...(entry.files.pare ? [row("Pare", entry.files.pare)] : []),
+      ...(peer ? [row(`onnxruntime, ${peer[0]}`, peer[1])] : []),
+    ];
+  });
+  return markdown(["model", "by", "score", "SQNR", "size", "latency", "CPU, peak memory"], lines);
+}
+
+/** Ours for every model. */
+export function every({ models: entries }: Results): string {
+  const lines = models.flatMap(({ name }) => {
+    const entry = entries[name];
+    const file = entry?.files.pare;
+    if (!entry || !file) return [];
+    const result = file.error
+      ? `refused: ${cell(short(file.error))}`
+      : `${file.format ?? "quantized"}${file.quantized === undefined ? "" : `, ${file.quantized} of ${file.eligible} nodes`}`;
+    return [
+      [
+        name,
+        result,
+        ratio(file.sizeBytes, entry.float.sizeBytes),
+        decibel(file.scores?.snrDb),
+        ratio(file.latencyMs, entry.float.latencyMs),
+      ],
+    ];
+  });
+  return markdown(["model", "result", "size", "SQNR", "latency"], lines);
+}
+
+export function table(results: Results): string {
+  const tools = Object.entries(results.versions).map(([tool, version]) => `${tool} ${version}`);
+  return [`${results.machine}, one thread; ${tools.join(", ")}`, "", compared(results), "", every(results)].join("\n");
+}
