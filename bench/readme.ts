@@ -1,5 +1,6 @@
 /** Measurements in bench/results come in; README's tables are made of them. `--check` only says whether they are current. */
 import { readFileSync, writeFileSync } from "node:fs";
+import { every, table as ptq } from "./ptq/table.js";
 import { publishedRows, rows } from "./quality/table.js";
 import { table } from "./train/table.js";
 
@@ -9,6 +10,8 @@ const results = (name: string) => JSON.parse(readFileSync(at(`bench/results/${na
 const tables: Readonly<Record<string, () => string>> = {
   quality: () => rows(results("quality")),
   "deep-compression": () => publishedRows(results("quality")),
+  ptq: () => ptq(results("ptq")),
+  "ptq-every": () => every(results("ptq")),
   train: () => table(results("train")),
 };
 

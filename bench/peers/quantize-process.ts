@@ -14,7 +14,7 @@ export interface Cost {
   readonly notes?: readonly string[];
   readonly error?: string;
 }
-export const settings = ["minmax", "minmax-core", "percentile", "dynamic"] as const;
+export const settings = ["minmax", "core", "percentile", "dynamic", "full-core"] as const;
 export type Setting = (typeof settings)[number];
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -94,7 +94,15 @@ export async function pareQuantize(
   more: readonly string[] = [],
 ): Promise<Cost & { report?: unknown }> {
   const usage = `${out}.usage.json`;
-  const measure = `process.on("exit",()=>{const u=process.resourceUsage();require("node:fs").writeFileSync(${JSON.stringify(usage)},JSON.stringify(u))})`;
+  const measure = `process.on("exit", () => {
+  const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
+  const fs = require("node:fs");
+  // maxRSS of a child starts at what its parent held when it forked.
+  const status = fs.existsSync("/proc/self/status") ? fs.readFileSync("/proc/self/status", "utf8") : "";
+  const kilobytes = Number(/VmHWM:\\s*(\\d+)/.exec(status)?.[1] ?? maxRSS);
+  const used = { cpuSeconds: (userCPUTime + systemCPUTime) / 1e6, peakBytes: kilobytes * 1024 };
+  fs.writeFileSync(${JSON.stringify(usage)}, JSON.stringify(used));
+});`;
   const preload = `${out}.usage.cjs`;
   writeFileSync(preload, measure);
   const started = performance.now();
@@ -111,12 +119,9 @@ export async function pareQuantize(
     ...more,
   ]);
   const seconds = (performance.now() - started) / 1000;
-  const used = existsSync(usage) ? (JSON.parse(readFileSync(usage, "utf8")) as NodeJS.ResourceUsage) : null;
+  const used = existsSync(usage) ? (JSON.parse(readFileSync(usage, "utf8")) as Cost) : {};
   for (const file of [usage, preload]) rmSync(file, { force: true });
-  const cost = {
-    seconds,
-    ...(used ? { cpuSeconds: (used.userCPUTime + used.systemCPUTime) / 1e6, peakBytes: used.maxRSS * 1024 } : {}),
-  };
+  const cost = { seconds, ...used };
   if (code !== 0)
     return { ...cost, error: code === null ? `stopped after ${limitSeconds} s` : stderr.trim() || lastLine(stdout) };
   return { ...cost, report: JSON.parse(stdout) as unknown };

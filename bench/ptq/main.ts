@@ -1,4 +1,4 @@
-/** What `pare quantize` with its defaults makes of every model of ../shared/data and two npm packages, and what onnxruntime's quantizer does on the same samples in the same run. Writes bench/results/ptq.json after every model; a model that is there is not done again. */
+/** What `pare quantize` with its defaults makes of every model of ../shared/data and two npm packages, and what onnxruntime's quantizer does on the same samples in the same run. Writes bench/results/ptq.json after every model; what is there is not done again. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { join } from "node:path";
@@ -22,15 +22,15 @@ import { type Predictions, predict, snrDb } from "./predict.js";
 import { feedsOf } from "./sources/carry.js";
 import { root } from "./sources/places.js";
 import type { Recording, Sample } from "./sources/samples.js";
-import { type Entry, type Measured, type Results, table } from "./table.js";
+import { type Entry, every, type Measured, type Results, table } from "./table.js";
 
 const { values: options } = parseArgs({
   options: {
     /** Names of models, by comma; all of them unless said. */
     models: { type: "string" },
-    /** Settings of onnxruntime's quantizer; "none" leaves it out. */
-    peers: { type: "string", default: settings.join() },
-    /** Measures models again that are there; peers that are there are kept. */
+    /** Quantizers, by comma: pare and settings of onnxruntime's. What a model has of them is kept. */
+    by: { type: "string", default: ["pare", ...settings].join() },
+    /** Quantizes again by these where they are there already. */
     again: { type: "boolean", default: false },
     /** Milliseconds of latency measurement per file. */
     "latency-ms": { type: "string", default: "2000" },
@@ -76,24 +76,22 @@ const bytesOf = (path: string): number =>
 const rounded = (values: Record<string, number>): Record<string, number> =>
   Object.fromEntries(Object.entries(values).map(([name, v]) => [name, Math.round(v * 1e5) / 1e5]));
 
-/** A candidate's file against the float model on the test samples. */
+/** A quantized file against the float model on the test samples, with what it cost. */
 async function scored(
   model: Model,
   data: DataModule | null,
   float: Predictions | null,
   path: string,
-  cost: Cost,
-): Promise<{ measured: Measured; graph: Graph | null }> {
-  const { report: _, ...rest } = cost as Cost & { report?: unknown };
-  if (cost.error !== undefined) return { measured: rest, graph: null };
+  { report, ...cost }: Cost & { readonly report?: unknown },
+): Promise<Measured> {
+  if (cost.error !== undefined) return cost;
+  const known = { ...cost, ...summary(report), sizeBytes: bytesOf(path) };
+  if (!data || !float) return known;
   try {
-    const graph = await read(path);
-    if (!data || !float) return { measured: { ...rest, sizeBytes: bytesOf(path) }, graph };
-    const other = await predictions(model, data, graph);
-    const scores = rounded({ snrDb: snrDb(float, other), ...model.scores?.(float, other) });
-    return { measured: { ...rest, sizeBytes: bytesOf(path), scores }, graph };
+    const other = await predictions(model, data, await read(path));
+    return { ...known, scores: rounded({ snrDb: snrDb(float, other), ...model.scores?.(float, other) }) };
   } catch (e) {
-    return { measured: { ...rest, error: `its file does not run: ${(e as Error).message}` }, graph: null };
+    return { ...known, error: `its file does not run: ${(e as Error).message}` };
   }
 }
 
@@ -114,50 +112,37 @@ function summary(report: unknown): Partial<Measured> {
   };
 }
 
-async function measure(model: Model, before: Entry | undefined, peers: readonly Setting[]): Promise<Entry> {
+/** Quantizes by `quantizers`, keeps what `before` has of others, and times all files in turn. */
+async function measure(model: Model, before: Entry | undefined, quantizers: readonly string[]): Promise<Entry> {
   const path = await model.path();
   const data = await dataOf(model);
   const folder = join(root, "pare-out/ptq", model.name.replace(/\W+/g, "-"));
   mkdirSync(folder, { recursive: true });
   const floatGraph = await read(path);
-  const float = data && (await predictions(model, data, floatGraph).catch(() => null));
-
-  const wanted: [string, string, () => Promise<Cost>][] = [];
-  const ours = join(folder, "pare.onnx");
-  rmSync(ours, { force: true });
-  wanted.push(["pare", ours, () => pareQuantize(path, modulePath(model), ours)]);
+  const float = data && (await predictions(model, data, floatGraph));
   const samples = join(folder, "samples");
-  for (const setting of model.peers ? peers : []) {
-    const out = join(folder, `${setting}.onnx`);
-    const known = before?.files[setting];
-    wanted.push([
-      setting,
-      out,
-      async () =>
-        known && (known.error !== undefined || existsSync(out)) ? known : ortQuantize(setting, path, samples, out),
-    ]);
-  }
-  if (data && wanted.length > 1) await writeSamples(samples, feedsIn(data.train(), floatGraph));
+  if (data && quantizers.some((q) => q !== "pare")) await writeSamples(samples, feedsIn(data.train(), floatGraph));
 
-  const files: Record<string, Measured> = {};
-  const graphs: [string, Graph][] = [];
-  for (const [name, out, make] of wanted) {
-    const cost = await make();
-    const { measured, graph } = await scored(model, data, float, out, cost);
-    files[name] = { ...measured, ...summary((cost as { report?: unknown }).report) };
-    if (graph) graphs.push([name, graph]);
-    say(`${model.name}: ${name}: ${measured.error ?? JSON.stringify(measured.scores)}`);
+  const files: Record<string, Measured> = { ...before?.files };
+  for (const by of quantizers) {
+    const out = join(folder, `${by}.onnx`);
+    rmSync(out, { force: true });
+    const cost =
+      by === "pare"
+        ? await pareQuantize(path, modulePath(model), out)
+        : await ortQuantize(by as Setting, path, samples, out);
+    files[by] = await scored(model, data, float, out, cost);
+    say(`${model.name}: ${by}: ${files[by].error ?? JSON.stringify(files[by].scores)}`);
   }
   rmSync(samples, { recursive: true, force: true });
 
-  const entry = {
-    float: { sizeBytes: bytesOf(path), ...(float ? { scores: rounded(model.scores?.(float, float) ?? {}) } : {}) },
-    files,
-  };
-  if (!data || !float || !graphs.length) return entry;
-  const arrays = await firstFeeds(data, floatGraph);
-  const [floatMs, ...otherMs] = await timed([floatGraph, ...graphs.map(([, g]) => g)], arrays);
-  for (const [i, [name]] of graphs.entries()) files[name] = { ...files[name]!, latencyMs: otherMs[i]! };
+  const scores = float && model.scores ? { scores: rounded(model.scores(float, float)) } : {};
+  const entry = { float: { sizeBytes: bytesOf(path), ...scores }, files };
+  const there = Object.keys(files).filter((by) => files[by]!.scores && existsSync(join(folder, `${by}.onnx`)));
+  if (!data || !there.length) return entry;
+  const graphs = [floatGraph, ...(await Promise.all(there.map((by) => read(join(folder, `${by}.onnx`)))))];
+  const [floatMs, ...otherMs] = await timed(graphs, await firstFeeds(data, floatGraph));
+  for (const [i, by] of there.entries()) files[by] = { ...files[by]!, latencyMs: otherMs[i]! };
   return { float: { ...entry.float, latencyMs: floatMs! }, files };
 }
 async function firstFeeds(data: DataModule, graph: Graph): Promise<Record<string, NDArray>> {
@@ -185,19 +170,21 @@ if (!options.table) {
   const names = options.models?.split(",").map((n) => n.trim());
   const stranger = names?.find((n) => !models.some((m) => m.name === n));
   if (stranger !== undefined) throw new Error(`no model "${stranger}": ${models.map((m) => m.name).join("; ")}`);
-  const peers = options.peers !== "none" && peersAreThere() ? (options.peers.split(",") as Setting[]) : [];
-  for (const model of models) {
-    if (names ? !names.includes(model.name) : results.models[model.name] && !options.again) continue;
-    const load = loadavg()[0]!;
+  const peersThere = peersAreThere();
+  const asked = options.by.split(",").filter((by) => by === "pare" || peersThere);
+  for (const model of models.filter((m) => names?.includes(m.name) ?? true)) {
+    const before = results.models[model.name];
+    const missing = asked
+      .filter((by) => by === "pare" || model.peers)
+      .filter((by) => options.again || !before?.files[by]);
+    if (!missing.length) continue;
+    const load = Math.round(loadavg()[0]! * 10) / 10;
     try {
-      results.models[model.name] = {
-        ...(await measure(model, results.models[model.name], peers)),
-        load: Math.round(load * 10) / 10,
-      };
+      results.models[model.name] = { ...(await measure(model, before, missing)), load };
       save();
     } catch (e) {
       say(`${model.name}: not measured: ${(e as Error).message}`);
     }
   }
 }
-console.log(table(results));
+console.log(`${table(results)}\n\n${every(results)}`);

@@ -45,16 +45,19 @@ const ratio = (a: number | undefined, b: number | undefined): string =>
 const scoreOf = (score: string | undefined, file: Measured): string =>
   score === undefined ? "–" : score === "psnrDb" ? decibel(file.scores?.[score]) : percent(file.scores?.[score]);
 
-/** The peer's best setting by the model's score, then by signal to noise. */
-function bestPeer(entry: Entry, score: string | undefined): [string, Measured] | null {
-  const value = ([, file]: [string, Measured]): number => {
+/** The peer's setting with the best score, or signal to noise among equals; and where that is slower than float, the best of those that are not. */
+function bestPeers(entry: Entry, score: string | undefined): [string, Measured][] {
+  const value = (file: Measured): number => {
     const v = score === undefined ? undefined : file.scores?.[score];
-    const primary = v === undefined ? 0 : score === "characterErrors" ? -v : v;
-    // A thousandth of the score is worth ten decibels: within that the files are equally good.
-    return 1e3 * primary + (file.scores?.snrDb ?? -100) / 10;
+    const primary = v === undefined || score === "psnrDb" ? 0 : score === "characterErrors" ? -v : v;
+    // Scores that differ by less than a thousandth are as good as equal.
+    return 1e6 * Math.round(1e3 * primary) + (file.scores?.snrDb ?? -100);
   };
-  const ran = Object.entries(entry.files).filter(([name, f]) => name !== "pare" && f.scores);
-  return ran.sort((a, b) => value(b) - value(a))[0] ?? null;
+  const ran = Object.entries(entry.files).filter(([by, file]) => by !== "pare" && file.scores);
+  const ranked = ran.sort(([, a], [, b]) => value(b) - value(a));
+  const slower = ([, { latencyMs = 0 }]: [string, Measured]) => latencyMs > (entry.float.latencyMs ?? 0);
+  if (!ranked.length || !slower(ranked[0]!)) return ranked.slice(0, 1);
+  return [ranked[0]!, ...ranked.filter((r) => !slower(r)).slice(0, 1)];
 }
 
 const cell = (text: string): string => text.replace(/\s+/g, " ").replaceAll("|", "\\|");
@@ -81,11 +84,10 @@ export function compared({ models: entries }: Results): string {
       who === "float" ? `${file.latencyMs?.toFixed(3) ?? "–"} ms` : ratio(file.latencyMs, entry.float.latencyMs),
       who === "float" ? "" : costs(file),
     ];
-    const peer = bestPeer(entry, score);
     return [
       row("float", entry.float),
       ...(entry.files.pare ? [row("Pare", entry.files.pare)] : []),
-      ...(peer ? [row(`onnxruntime, ${peer[0]}`, peer[1])] : []),
+      ...bestPeers(entry, score).map(([by, file]) => row(`onnxruntime, ${by}`, file)),
     ];
   });
   return markdown(["model", "by", "score", "SQNR", "size", "latency", "CPU, peak memory"], lines);
@@ -113,7 +115,8 @@ export function every({ models: entries }: Results): string {
   return markdown(["model", "result", "size", "SQNR", "latency"], lines);
 }
 
+/** Where it was measured, and the models that are compared. */
 export function table(results: Results): string {
   const tools = Object.entries(results.versions).map(([tool, version]) => `${tool} ${version}`);
-  return [`${results.machine}, one thread; ${tools.join(", ")}`, "", compared(results), "", every(results)].join("\n");
+  return [`${results.machine}, one thread; ${tools.join(", ")}`, "", compared(results)].join("\n");
 }
