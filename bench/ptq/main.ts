@@ -137,13 +137,18 @@ async function measure(model: Model, before: Entry | undefined, quantizers: read
   rmSync(samples, { recursive: true, force: true });
 
   const scores = float && model.scores ? { scores: rounded(model.scores(float, float)) } : {};
-  const entry = { float: { sizeBytes: bytesOf(path), ...scores }, files };
+  const entry: Entry = {
+    score: model.score ?? null,
+    peers: model.peers ?? false,
+    float: { sizeBytes: bytesOf(path), ...scores },
+    files,
+  };
   const there = Object.keys(files).filter((by) => files[by]!.scores && existsSync(join(folder, `${by}.onnx`)));
   if (!data || !there.length) return entry;
   const graphs = [floatGraph, ...(await Promise.all(there.map((by) => read(join(folder, `${by}.onnx`)))))];
   const [floatMs, ...otherMs] = await timed(graphs, await firstFeeds(data, floatGraph));
   for (const [i, by] of there.entries()) files[by] = { ...files[by]!, latencyMs: otherMs[i]! };
-  return { float: { ...entry.float, latencyMs: floatMs! }, files };
+  return { ...entry, float: { ...entry.float, latencyMs: floatMs! } };
 }
 async function firstFeeds(data: DataModule, graph: Graph): Promise<Record<string, NDArray>> {
   for await (const arrays of feedsIn(data.test(), graph)) return arrays;
@@ -155,7 +160,10 @@ const results: Results = existsSync(options.out)
   : { machine: "", versions: {}, models: {} };
 const versionOf = (path: string): string =>
   (JSON.parse(readFileSync(join(root, path), "utf8")) as { version: string }).version;
-function save(): void {
+/** Models stay in the order of models.ts. */
+function save(name: string, entry: Entry): void {
+  const known = { ...results.models, [name]: entry };
+  results.models = Object.fromEntries(models.flatMap((m) => (known[m.name] ? [[m.name, known[m.name]!]] : [])));
   results.machine = `${cpus()[0]!.model}, ${availableParallelism()} cores`;
   results.versions = {
     node: process.versions.node,
@@ -180,8 +188,7 @@ if (!options.table) {
     if (!missing.length) continue;
     const load = Math.round(loadavg()[0]! * 10) / 10;
     try {
-      results.models[model.name] = { ...(await measure(model, before, missing)), load };
-      save();
+      save(model.name, { ...(await measure(model, before, missing)), load });
     } catch (e) {
       say(`${model.name}: not measured: ${(e as Error).message}`);
     }

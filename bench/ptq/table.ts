@@ -1,6 +1,4 @@
 /** Measurements of bench/ptq come in; README's tables go out. */
-import { models } from "./models.js";
-
 /** One candidate's file. */
 export interface Measured {
   readonly sizeBytes?: number;
@@ -16,6 +14,10 @@ export interface Measured {
   readonly error?: string;
 }
 export interface Entry {
+  /** The score that is shown beside signal to noise; null: none. */
+  readonly score: string | null;
+  /** Whether it is compared with the peers. */
+  readonly peers: boolean;
   readonly float: Measured;
   /** By who made it: "pare", or a setting of onnxruntime's quantizer. */
   readonly files: Readonly<Record<string, Measured>>;
@@ -25,7 +27,7 @@ export interface Entry {
 export interface Results {
   machine: string;
   versions: Readonly<Record<string, string>>;
-  readonly models: Record<string, Entry>;
+  models: Readonly<Record<string, Entry>>;
 }
 
 const labels: Readonly<Record<string, string>> = {
@@ -42,13 +44,14 @@ const decibel = (v: number | undefined | null): string => (v === undefined || v 
 const ratio = (a: number | undefined, b: number | undefined): string =>
   a === undefined || b === undefined ? "–" : (a / b).toFixed(2);
 
-const scoreOf = (score: string | undefined, file: Measured): string =>
-  score === undefined ? "–" : score === "psnrDb" ? decibel(file.scores?.[score]) : percent(file.scores?.[score]);
+const scoreOf = (score: string | null, file: Measured): string =>
+  score === null ? "–" : score === "psnrDb" ? decibel(file.scores?.[score]) : percent(file.scores?.[score]);
 
 /** The peer's setting with the best score, or signal to noise among equals; and where that is slower than float, the best of those that are not. */
-function bestPeers(entry: Entry, score: string | undefined): [string, Measured][] {
+function bestPeers(entry: Entry): [string, Measured][] {
+  const { score } = entry;
   const value = (file: Measured): number => {
-    const v = score === undefined ? undefined : file.scores?.[score];
+    const v = score === null ? undefined : file.scores?.[score];
     const primary = v === undefined || score === "psnrDb" ? 0 : score === "characterErrors" ? -v : v;
     // Scores that differ by less than a thousandth are as good as equal.
     return 1e6 * Math.round(1e3 * primary) + (file.scores?.snrDb ?? -100);
@@ -72,9 +75,9 @@ function costs(file: Measured | undefined): string {
 
 /** Ours beside the peer's best setting, a row each per model. */
 export function compared({ models: entries }: Results): string {
-  const lines = models.flatMap(({ name, score, peers }) => {
-    const entry = entries[name];
-    if (!entry || !peers) return [];
+  const lines = Object.entries(entries).flatMap(([name, entry]) => {
+    const { score, peers } = entry;
+    if (!peers) return [];
     const row = (who: string, file: Measured): string[] => [
       who === "float" ? `**${name}**` : "",
       who === "float" && score ? `float, ${labels[score]}` : who,
@@ -87,7 +90,7 @@ export function compared({ models: entries }: Results): string {
     return [
       row("float", entry.float),
       ...(entry.files.pare ? [row("Pare", entry.files.pare)] : []),
-      ...bestPeers(entry, score).map(([by, file]) => row(`onnxruntime, ${by}`, file)),
+      ...bestPeers(entry).map(([by, file]) => row(`onnxruntime, ${by}`, file)),
     ];
   });
   return markdown(["model", "by", "score", "SQNR", "size", "latency", "CPU, peak memory"], lines);
@@ -95,10 +98,9 @@ export function compared({ models: entries }: Results): string {
 
 /** Ours for every model. */
 export function every({ models: entries }: Results): string {
-  const lines = models.flatMap(({ name }) => {
-    const entry = entries[name];
-    const file = entry?.files.pare;
-    if (!entry || !file) return [];
+  const lines = Object.entries(entries).flatMap(([name, entry]) => {
+    const file = entry.files.pare;
+    if (!file) return [];
     const result = file.error
       ? `refused: ${cell(short(file.error))}`
       : `${file.format ?? "quantized"}${file.quantized === undefined ? "" : `, ${file.quantized} of ${file.eligible} nodes`}`;
