@@ -47,7 +47,8 @@ export async function latency(engine: Engine, graphs: readonly Graph[], options:
   const sessions = await Promise.all(graphs.map((g) => engine.load(g, { threads: options.threads ?? 1 })));
   try {
     const inputs = graphs.map((g) =>
-      Object.fromEntries(feeds(g).map((v) => [v.name, options.feeds?.[v.name] ?? sampleInput(v, options.dims?.[v.name])]),
+      Object.fromEntries(
+        feeds(g).map((v) => [v.name, options.feeds?.[v.name] ?? sampleInput(v, options.dims?.[v.name])]),
       ),
     );
     const times = graphs.map((): number[] => []);
