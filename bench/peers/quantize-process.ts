@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NDArray } from "../../packages/pare/dist/engine/engine.js";
 
@@ -62,8 +62,9 @@ const limitSeconds = 400;
 async function output(
   command: string,
   args: readonly string[],
+  folder: string,
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], cwd: root });
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], cwd: folder });
   const text = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const)
     child[stream].on("data", (d: Buffer) => (text[stream] += d.toString()));
@@ -74,13 +75,11 @@ async function output(
 }
 
 export async function ortQuantize(setting: Setting, model: string, samples: string, out: string): Promise<Cost> {
-  const { code, stdout, stderr } = await output(peersPython(), [
-    join(root, "bench/peers/ort-quantize.py"),
-    setting,
-    model,
-    samples,
-    out,
-  ]);
+  const { code, stdout, stderr } = await output(
+    peersPython(),
+    [join(root, "bench/peers/ort-quantize.py"), setting, model, samples, out],
+    dirname(out),
+  );
   const line = stdout.trim().split("\n").at(-1) ?? "";
   if (line.startsWith("{")) return JSON.parse(line) as Cost;
   return { error: code === null ? `stopped after ${limitSeconds} s` : lastLine(stderr) };
@@ -106,18 +105,22 @@ export async function pareQuantize(
   const preload = `${out}.usage.cjs`;
   writeFileSync(preload, measure);
   const started = performance.now();
-  const { code, stdout, stderr } = await output(process.execPath, [
-    "--require",
-    preload,
-    join(root, "packages/pare/bin/pare.js"),
-    "quantize",
-    model,
-    ...(data ? ["--data", data] : []),
-    "-o",
-    out,
-    "--json",
-    ...more,
-  ]);
+  const { code, stdout, stderr } = await output(
+    process.execPath,
+    [
+      "--require",
+      preload,
+      join(root, "packages/pare/bin/pare.js"),
+      "quantize",
+      model,
+      ...(data ? ["--data", data] : []),
+      "-o",
+      out,
+      "--json",
+      ...more,
+    ],
+    dirname(out),
+  );
   const seconds = (performance.now() - started) / 1000;
   const used = existsSync(usage) ? (JSON.parse(readFileSync(usage, "utf8")) as Cost) : {};
   for (const file of [usage, preload]) rmSync(file, { force: true });

@@ -3,7 +3,7 @@ import { each, numbers } from "../sources/samples.js";
 
 const part = (seed: number, count: number) =>
   each(
-    () => Array.from({ length: count }, (_, i) => seed + i),
+    Array.from({ length: count }, (_, i) => seed + i),
     (s) => {
       const draw = numbers(s);
       const [phase, level] = [draw() * 6, draw()];

@@ -10,9 +10,8 @@ const files = (first: number, count: number): string[] => [
   ...faceFiles().filter((_, i) => i % 2 === first),
 ];
 const part = (first: number, count: number) =>
-  each(
-    () => files(first, count),
-    (file) => ({ x: planes(resize(decode(file), 352, 352), [0, 0, 0], [255, 255, 255], "bgr") }),
-  );
+  each(files(first, count), (file) => ({
+    x: planes(resize(decode(file), 352, 352), [0, 0, 0], [255, 255, 255], "bgr"),
+  }));
 export const train = () => part(0, 100);
 export const test = () => part(1, 50);

@@ -3,7 +3,7 @@ import { each, numbers } from "../sources/samples.js";
 
 const part = (seed: number, count: number) =>
   each(
-    () => Array.from({ length: count }, (_, i) => seed + i),
+    Array.from({ length: count }, (_, i) => seed + i),
     (s) => {
       const draw = numbers(s);
       const normal = () => Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());

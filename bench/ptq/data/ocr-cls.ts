@@ -6,7 +6,7 @@ import { lines } from "../sources/text-images.js";
 const half = [127.5, 127.5, 127.5];
 const part = (name: "train" | "test") =>
   each(
-    () => lines(name).map((l) => l.file),
+    lines(name).map((l) => l.file),
     (file) => ({ x: planes(resize(decode(file), 192, 48), half, half, "bgr") }),
   );
 export const train = () => part("train");

@@ -7,10 +7,6 @@ const [mean, deviation] = [
   [123.675, 116.28, 103.53],
   [58.395, 57.12, 57.375],
 ];
-const part = (name: "train" | "test") =>
-  each(
-    () => pages(name),
-    (file) => ({ x: planes(decode(file), mean!, deviation!) }),
-  );
+const part = (name: "train" | "test") => each(pages(name), (file) => ({ x: planes(decode(file), mean!, deviation!) }));
 export const train = () => part("train");
 export const test = () => part("test");

@@ -5,7 +5,7 @@ import { lines } from "../sources/text-images.js";
 
 const part = (name: "train" | "test") =>
   each(
-    () => lines(name).map((l) => l.file),
+    lines(name).map((l) => l.file),
     (file) => {
       const image = decode(file);
       const half = [127.5, 127.5, 127.5];

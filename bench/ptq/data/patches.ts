@@ -4,11 +4,10 @@ import { each, spread } from "../sources/samples.js";
 
 const part = (first: number, count: number) =>
   each(
-    () =>
-      spread(
-        imageNetFiles().filter((_, i) => i % 2 === first),
-        count,
-      ),
+    spread(
+      imageNetFiles().filter((_, i) => i % 2 === first),
+      count,
+    ),
     (file) => ({ x: planes(crop(decode(file), 4), [0, 0, 0], [255, 255, 255]) }),
   );
 export const train = () => part(0, 100);

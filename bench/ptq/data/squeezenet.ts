@@ -4,7 +4,7 @@ import { each } from "../sources/samples.js";
 
 const part = (calibrates: boolean) =>
   each(
-    () => imageNetFiles().filter((_, i) => (i % 5 === 0) === calibrates),
+    imageNetFiles().filter((_, i) => (i % 5 === 0) === calibrates),
     (file) => ({ x: planes(crop(decode(file), 224), [104, 117, 123], [1, 1, 1], "bgr"), label: imageNetLabel(file) }),
   );
 export const train = () => part(true);

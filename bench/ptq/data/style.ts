@@ -4,11 +4,10 @@ import { each, spread } from "../sources/samples.js";
 
 const part = (first: number, count: number) =>
   each(
-    () =>
-      spread(
-        imageNetFiles().filter((_, i) => i % 2 === first),
-        count,
-      ),
+    spread(
+      imageNetFiles().filter((_, i) => i % 2 === first),
+      count,
+    ),
     (file) => ({ x: planes(resize(decode(file), 720, 720), [0, 0, 0], [1, 1, 1], "bgr") }),
   );
 export const train = () => part(0, 8);

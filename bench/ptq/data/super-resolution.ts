@@ -4,11 +4,10 @@ import { each, spread } from "../sources/samples.js";
 
 const part = (first: number, count: number) =>
   each(
-    () =>
-      spread(
-        imageNetFiles().filter((_, i) => i % 2 === first),
-        count,
-      ),
+    spread(
+      imageNetFiles().filter((_, i) => i % 2 === first),
+      count,
+    ),
     (file) => ({ x: luma(crop(decode(file), 224)) }),
   );
 export const train = () => part(0, 50);

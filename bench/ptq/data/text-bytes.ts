@@ -5,10 +5,9 @@ import { each } from "../sources/samples.js";
 
 const part = (first: number, count: number) =>
   each(
-    () =>
-      readFileSync(shared("text/rt-polarity.pos"), "latin1")
-        .split("\n")
-        .slice(first, first + count),
+    readFileSync(shared("text/rt-polarity.pos"), "latin1")
+      .split("\n")
+      .slice(first, first + count),
     (line) => {
       const data = new Uint8Array(Buffer.from(line, "latin1"));
       return { x: { data, dims: [1, data.length] } };

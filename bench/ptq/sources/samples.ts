@@ -1,7 +1,7 @@
 /** What the data modules share: samples as data modules yield them, and choosing some of a list. */
-import type { Sample } from "../../../packages/pare/dist/data/module-source.js";
+import type { Sample } from "../../../packages/pare/dist/data/module-samples.js";
 
-export type { Sample } from "../../../packages/pare/dist/data/module-source.js";
+export type { Sample } from "../../../packages/pare/dist/data/module-samples.js";
 /** Runs that follow one another: the state that a run leaves goes into the next one. Only the first run of a recording has states. */
 export type Recording = readonly Sample[];
 
@@ -9,10 +9,12 @@ export type Recording = readonly Sample[];
 export const spread = <T>(all: readonly T[], count: number): T[] =>
   count >= all.length ? [...all] : Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)]!);
 
-/** Lazily: every item through `make`. */
-export const each = <T>(items: () => readonly T[], make: (item: T) => Sample): Iterable<Sample> => ({
-  *[Symbol.iterator]() {
-    for (const item of items()) yield make(item);
+/** Every item through `make`, when it is asked for. */
+export const each = <T>(items: readonly T[], make: (item: T) => Sample) => ({
+  length: items.length,
+  sample: (i: number): Sample => make(items[i]!),
+  *[Symbol.iterator](): Generator<Sample> {
+    for (const item of items) yield make(item);
   },
 });
 
