@@ -56,7 +56,10 @@ function candidate(at: Placed, wiring: Wiring, target: Target): Candidate {
       why: "it moves or bounds values: it follows its neighbours",
     };
   const role = weights.length > 0 || record.quant === "weights" ? "weights" : record.quant;
-  const words = [why, formats.length === 0 && small ? "its constant is too small to gain from fewer bits" : null];
+  const weightless = small
+    ? "its constant is too small to gain from fewer bits"
+    : "its weights are computed while running";
+  const words = [why, role === "weights" && stored.length === 0 ? weightless : null];
   return { key, node, role, formats, weights, why: words.filter(Boolean).join("; ") };
 }
 

@@ -1,5 +1,6 @@
 /** Which values of a graph become codes, and on whose grid: wiring and formats come in, a placement goes out; nothing is written here. */
 import type { Graph } from "../graph/graph.js";
+import { float32sOf, sizeOf } from "../graph/tensor.js";
 import type { LayerPlan } from "./plan.js";
 import { dataInputs, integerSupport } from "./support.js";
 import { type Placed, type Wiring, wiringOf } from "./wiring.js";
@@ -11,12 +12,18 @@ export interface Placement {
   readonly rounded: ReadonlySet<string>;
   /** Value that becomes codes -> the value whose grid it lies on. */
   readonly source: ReadonlyMap<string, string>;
+  /** Additions of a constant row to an integer product, by key: the product adds it before anything is rounded. */
+  readonly biases: ReadonlyMap<string, RowBias>;
+}
+export interface RowBias {
+  readonly product: Placed;
+  /** Index of the addition's input that is the constant. */
+  readonly input: number;
 }
 
 export type Layers = ReadonlyMap<string, Pick<LayerPlan, "format">>;
 
-/** `absorbs`: whether a rectifier can vanish in the range of the value before it; without grids yet, all are taken to. */
-export function place(wiring: Wiring, layers: Layers, absorbs: (at: Placed) => boolean = () => true): Placement {
+export function place(wiring: Wiring, layers: Layers): Placement {
   const roleOf = (at: Placed) => integerSupport(at.node)?.role ?? null;
   const integer = new Set<string>();
   for (const at of wiring.nodes) {
@@ -24,25 +31,46 @@ export function place(wiring: Wiring, layers: Layers, absorbs: (at: Placed) => b
     const format = layers.get(at.key)?.format;
     if ((role === "product" || role === "arithmetic") && (format === "int8" || format === "int16")) integer.add(at.key);
   }
+  const biases = rowBiases(wiring, integer);
+  for (const key of biases.keys()) integer.delete(key);
   const wants = wantsCodes(wiring, integer);
   for (const at of wiring.nodes) if (passesCodes(at, wiring, wants)) integer.add(at.key);
 
   const rounded = new Set<string>();
+  const products = new Set([...biases.values()].map(({ product }) => product.key));
   for (const at of wiring.nodes) {
-    if (!integer.has(at.key)) continue;
+    if ((!integer.has(at.key) || products.has(at.key)) && !biases.has(at.key)) continue;
     for (const output of at.node.outputs.filter(Boolean)) {
-      const rectifier = absorbed(output, at, wiring, absorbs);
+      const rectifier = absorbed(output, at, wiring);
       const value = rectifier?.key ?? output;
-      const free = integerSupport(at.node)?.floatOutput && !wants(value);
+      const free = (integerSupport(at.node)?.floatOutput || biases.has(at.key)) && !wants(value);
       if (!free) rounded.add(value);
     }
   }
-  return { integer, rounded, source: sourcesOf(wiring, integer, rounded) };
+  return { integer, rounded, source: sourcesOf(wiring, integer, rounded), biases };
 }
 
 /** Names of the values whose ranges a plan with these formats needs. */
 export function valuesToCalibrate(graph: Graph, layers: Layers): Set<string> {
   return new Set(place(wiringOf(graph), layers).source.values());
+}
+
+/** Every Add of a constant [n] to what an integer MatMul alone computes. */
+function rowBiases(wiring: Wiring, integer: ReadonlySet<string>): Map<string, RowBias> {
+  const found = new Map<string, RowBias>();
+  for (const product of wiring.nodes) {
+    const support = integer.has(product.key) ? integerSupport(product.node) : null;
+    const readers = wiring.readers.get(product.key) ?? [];
+    const [only] = readers;
+    if (support?.role !== "product" || support.bias !== undefined || readers.length !== 1 || !only) continue;
+    if (wiring.leaving.has(product.key) || only.at.node.op !== "Add" || only.at.body !== product.body) continue;
+    const input = 1 - only.input;
+    const bias = wiring.constants.get(only.at.node.inputs[input]!)?.tensor;
+    const columns = wiring.typeOf(product.key)?.shape?.at(-1);
+    const row = bias?.type === "float32" && bias.dims.at(-1) === columns && sizeOf(bias.dims) === columns;
+    if (row) found.set(only.at.key, { product, input });
+  }
+  return found;
 }
 
 const readsData = (at: Placed, input: number): boolean => {
@@ -74,13 +102,25 @@ function passesCodes(at: Placed, wiring: Wiring, wants: (value: string) => boole
   return at.node.outputs.filter(Boolean).every(wants);
 }
 
-/** The rectifier that alone reads what an integer node computes, where it can vanish in the range. */
-function absorbed(output: string, at: Placed, wiring: Wiring, absorbs: (at: Placed) => boolean): Placed | null {
+/** The rectifier that alone reads what an integer node computes: it vanishes in the range of its output. */
+function absorbed(output: string, at: Placed, wiring: Wiring): Placed | null {
   const readers = wiring.readers.get(output) ?? [];
   const [only] = readers;
   if (readers.length !== 1 || !only || wiring.leaving.has(output) || passing(at)) return null;
-  const fits = integerSupport(only.at.node)?.role === "absorbed" && only.input === 0 && only.at.body === at.body;
-  return fits && absorbs(only.at) ? only.at : null;
+  return only.input === 0 && only.at.body === at.body && boundsOf(only.at, wiring) ? only.at : null;
+}
+
+/** What a rectifier lets through; null for other nodes, and where its bounds are computed or leave zero out. */
+export function boundsOf({ node }: Placed, wiring: Wiring): readonly [number, number] | null {
+  if (integerSupport(node)?.role !== "absorbed") return null;
+  if (node.op === "Relu") return [0, Number.POSITIVE_INFINITY];
+  const bound = (i: number, otherwise: number): number => {
+    if (!node.inputs[i]) return otherwise;
+    const tensor = wiring.constants.get(node.inputs[i])?.tensor;
+    return tensor?.type === "float32" ? float32sOf(tensor)[0]! : Number.NaN;
+  };
+  const [low, high] = [bound(1, Number.NEGATIVE_INFINITY), bound(2, Number.POSITIVE_INFINITY)];
+  return low <= 0 && high > 0 ? [low, high] : null;
 }
 
 function sourcesOf(wiring: Wiring, integer: ReadonlySet<string>, rounded: ReadonlySet<string>): Map<string, string> {

@@ -1,7 +1,7 @@
 /** Constants on their grids as ONNX: codes, and the nodes that make floats of them again. */
 import { PareError } from "../graph/error.js";
 import type { Tensor } from "../graph/graph.js";
-import { float32sOf, int64s } from "../graph/tensor.js";
+import { float32sOf } from "../graph/tensor.js";
 import { extremes, gridOf, quantizeTensor, weightGrid } from "./grid.js";
 import type { CodeType, Format, QuantizedTensor } from "./plan.js";
 import { finestLayout } from "./weight-axis.js";
@@ -39,7 +39,7 @@ function blocked({ dims }: Tensor, layout: { axis: number | null; block: number 
 
 /** Stores codes in place of the float constant of that name, once for all who read the same ones. */
 export class WeightStore {
-  readonly #stored = new Map<QuantizedTensor, string>();
+  readonly #stored = new Map<object, Map<string, string>>();
   readonly #nearest = new Map<string, QuantizedTensor>();
   readonly #used = new Set<string>();
 
@@ -80,51 +80,27 @@ export class WeightStore {
   }
   /** Name of the codes, which take the float constant's place; "beside": other nodes may still read the float. */
   codes(name: string, q: QuantizedTensor, where: "instead" | "beside" = "instead"): string {
-    const known = this.#stored.get(q);
+    return this.put(name, q, "", where, () => codeTensor(q.grid.type, q.codes, q.dims));
+  }
+  /** Name of a tensor made of the codes: another `form` of them, which stands for the constant. */
+  put(name: string, q: object, form: string, where: "instead" | "beside", make: () => Tensor): string {
+    let forms = this.#stored.get(q);
+    if (!forms) this.#stored.set(q, (forms = new Map()));
+    const known = forms.get(form);
     if (known !== undefined) return known;
     const { body } = this.writer.wiring.constants.get(name)!;
     const stored = where === "beside" || this.#used.has(name) ? this.writer.fresh("w") : name;
     if (where === "instead") this.#used.add(name);
-    this.writer.sheetOf(body).initializers.set(stored, codeTensor(q.grid.type, q.codes, q.dims));
-    this.#stored.set(q, stored);
+    this.writer.sheetOf(body).initializers.set(stored, make());
+    forms.set(form, stored);
     return stored;
   }
 }
 
 /** DequantizeLinear of a constant: what integer kernels look for. Returns the float's name. */
-export function dequantized(w: Writer, sheet: Sheet, codes: string, q: QuantizedTensor, saysZero = false): string {
+export function dequantized(sheet: Sheet, codes: string, q: QuantizedTensor, saysZero = false): string {
   const { scale, zeroPoint, axis, type } = q.grid;
   const dims = axis === null ? [] : [scale.length];
-  const zero = saysZero || zeroPoint.some((z) => z !== 0) ? [w.codes(type, zeroPoint, dims)] : [];
-  return w.op(sheet, "DequantizeLinear", [codes, w.floats(scale, dims), ...zero], axis === null ? {} : { axis });
-}
-
-/**
- * Cast, subtraction of a zero point, product with the scales: plain arithmetic on constants, which onnxruntime folds when it loads the model,
- * while it leaves DequantizeLinear to every run. Returns the float's name.
- */
-export function unpacked(w: Writer, sheet: Sheet, codes: string, q: QuantizedTensor): string {
-  const { scale, zeroPoint, axis, block } = q.grid;
-  const { dims } = q;
-  let float = w.op(sheet, "Cast", [codes], { to: 1 });
-  if (q.grid.type === "int4" || q.grid.type === "uint4") w.opset = Math.max(w.opset, 21);
-  let shape: number[];
-  let split: readonly number[] | null = null;
-  if (axis === null) shape = [];
-  else if (block === null) shape = [scale.length, ...dims.slice(axis + 1).map(() => 1)];
-  else if (block >= dims[axis]!) shape = dims.map((d, i) => (i === axis ? 1 : d));
-  else {
-    const blocks = dims[axis]! / block;
-    if (!Number.isInteger(blocks))
-      throw new PareError(
-        `a weight [${dims}] cannot be cut into blocks of ${block} along axis ${axis}: ${dims[axis]} is no multiple`,
-      );
-    split = [...dims.slice(0, axis), blocks, block, ...dims.slice(axis + 1)];
-    shape = split.map((d, i) => (i === axis + 1 ? 1 : d));
-  }
-  if (split) float = w.op(sheet, "Reshape", [float, w.constant(int64s(split), "d")]);
-  if (zeroPoint.some((z) => z !== 0))
-    float = w.op(sheet, "Sub", [float, w.floats(Float32Array.from(zeroPoint), shape)]);
-  float = w.op(sheet, "Mul", [float, w.floats(scale, shape)]);
-  return split ? w.op(sheet, "Reshape", [float, w.constant(int64s([...dims]), "d")]) : float;
+  const zero = saysZero || zeroPoint.some((z) => z !== 0) ? [sheet.codes(type, zeroPoint, dims)] : [];
+  return sheet.op("DequantizeLinear", [codes, sheet.floats(scale, dims), ...zero], axis === null ? {} : { axis });
 }

@@ -1,21 +1,13 @@
-/** What every writer of quantized nodes shares: fresh names, small constants that are stored once, drafts of bodies. */
+/** What every writer of quantized nodes shares: fresh names, and each body as it is rewritten. */
 import type { AttributeValue } from "../graph/emit.js";
 import { namesOf, node } from "../graph/emit.js";
 import type { Graph, Node, Subgraph, Tensor } from "../graph/graph.js";
-import { floats } from "../graph/tensor.js";
+import { floats, int64s } from "../graph/tensor.js";
 import type { CodeType } from "./plan.js";
 import type { Wiring } from "./wiring.js";
 
-/** A body while it is rewritten. */
-export interface Sheet {
-  readonly body: Subgraph;
-  readonly nodes: Node[];
-  readonly initializers: Map<string, Tensor>;
-}
-
 export class Writer {
   readonly #taken: Set<string>;
-  readonly #small = new Map<string, string>();
   readonly #sheets = new Map<Subgraph, Sheet>();
   #count = 0;
   /** Whether a node of onnxruntime's own domain was written. */
@@ -31,7 +23,7 @@ export class Writer {
     this.open(graph);
   }
   open(body: Subgraph): Sheet {
-    const sheet = { body, nodes: [], initializers: new Map(body.initializers) };
+    const sheet = new Sheet(this, body);
     this.#sheets.set(body, sheet);
     return sheet;
   }
@@ -46,14 +38,29 @@ export class Writer {
     this.#taken.add(name);
     return name;
   }
-  /** A small constant of the main graph, where every body sees it; equal ones are one. */
+}
+
+/** A body while it is rewritten. */
+export class Sheet {
+  readonly nodes: Node[] = [];
+  readonly initializers: Map<string, Tensor>;
+  readonly #constants = new Map<string, string>();
+
+  constructor(
+    readonly w: Writer,
+    readonly body: Subgraph,
+  ) {
+    this.initializers = new Map(body.initializers);
+  }
+
+  /** A small constant of this body, since onnxruntime's fusions do not look for scales in the graphs around it; equal ones are one. */
   constant(tensor: Tensor, hint: string): string {
     const key = `${tensor.type}[${tensor.dims}]${Array.from(tensor.bytes)}`;
-    const known = this.#small.get(key);
+    const known = this.#constants.get(key);
     if (known !== undefined) return known;
-    const name = this.fresh(hint);
-    this.sheetOf(this.graph).initializers.set(name, tensor);
-    this.#small.set(key, name);
+    const name = this.w.fresh(hint);
+    this.initializers.set(name, tensor);
+    this.#constants.set(key, name);
     return name;
   }
   floats(values: Float32Array | readonly number[], dims: readonly number[]): string {
@@ -62,27 +69,31 @@ export class Writer {
   codes(type: CodeType | "int32", values: ArrayLike<number>, dims: readonly number[]): string {
     return this.constant(codeTensor(type, values, dims), "z");
   }
+  bytes(values: Uint8Array, dims: readonly number[]): string {
+    return this.constant({ type: "uint8", dims, bytes: values }, "z");
+  }
+  ints(values: readonly number[]): string {
+    return this.constant(int64s(values), "d");
+  }
   /** Appends a node with one output of a fresh name, and returns that name. */
   op(
-    sheet: Sheet,
     op: string,
     inputs: readonly string[],
     attributes: Readonly<Record<string, AttributeValue>> = {},
     domain = "",
   ): string {
-    return this.ops(sheet, op, inputs, [this.fresh("q")], attributes, domain)[0]!;
+    return this.ops(op, inputs, [this.w.fresh("q")], attributes, domain)[0]!;
   }
   /** Appends a node with these outputs. Its own name stays empty: onnxruntime gives it one. */
   ops(
-    sheet: Sheet,
     op: string,
     inputs: readonly string[],
     outputs: readonly string[],
     attributes: Readonly<Record<string, AttributeValue>> = {},
     domain = "",
   ): readonly string[] {
-    if (domain !== "") this.microsoft = true;
-    sheet.nodes.push(node(op, inputs, outputs, attributes, domain, ""));
+    if (domain !== "") this.w.microsoft = true;
+    this.nodes.push(node(op, inputs, outputs, attributes, domain, ""));
     return outputs;
   }
 }
