@@ -50,7 +50,7 @@ export function couple(graph: Graph, options: { inputs?: Dims } = {}): Coupling 
 }
 
 /** Infers with guessed dims where inputs leave axes open and the caller says nothing of them. */
-function inferAny(graph: Graph, chosen: Dims): { inferred: Inferred; inputs: Dims } {
+export function inferAny(graph: Graph, chosen: Dims): { inferred: Inferred; inputs: Dims } {
   let first: unknown;
   for (const guess of probes(graph)) {
     const inputs = { ...guess, ...chosen };

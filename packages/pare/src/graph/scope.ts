@@ -53,6 +53,17 @@ export function readNames(node: Node): Set<string> {
   return names;
 }
 
+/** How often each name is read by nodes, those of bodies included; being an output counts too. Names that nobody reads are absent. */
+export function readCounts(graph: Subgraph, counts = new Map<string, number>()): Map<string, number> {
+  const add = (name: string) => counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const n of graph.nodes) {
+    for (const name of n.inputs) if (name) add(name);
+    for (const body of bodiesOf(n)) readCounts(body, counts);
+  }
+  for (const v of graph.outputs) add(v.name);
+  return counts;
+}
+
 export class CycleError extends PareError {}
 
 /** Nodes in an order in which names are computed before they are read; those already in order keep it. Throws PareError that shows the cycle where there is one. */

@@ -3,7 +3,7 @@ import type { Emitter } from "../graph/emit.js";
 import type { ElementType } from "../graph/graph.js";
 import { times } from "./calculus.js";
 import { broadcasting, inexact, type Names, unary } from "./elementwise.js";
-import { type GradientSite, none, type Operator } from "./record.js";
+import { type GradientSite, none, type Operator, ofAll, ofFirst } from "./record.js";
 import { isInteger, numbersOf } from "./values.js";
 import { allZero, anyZero, keepsZero } from "./zero.js";
 
@@ -12,24 +12,28 @@ const settle = (value: number, type: ElementType): number => (type === "float32"
 
 const add = broadcasting("Add", {
   zero: allZero,
+  homogeneous: ofAll,
   grad: (_, _i, { dy }) => dy,
   quant: "arithmetic",
   fold: ([a, b], _, t) => settle(a! + b!, t),
 });
 const sub = broadcasting("Sub", {
   zero: allZero,
+  homogeneous: ofAll,
   grad: (g, i, { dy }) => (i === 0 ? dy : g.op("Neg", [dy])),
   quant: "arithmetic",
   fold: ([a, b], _, t) => settle(a! - b!, t),
 });
 const mul = broadcasting("Mul", {
   zero: anyZero,
+  homogeneous: [[0], [1]],
   grad: (g, i, { x, dy }) => g.op("Mul", [dy, x[1 - i]!]),
   quant: "arithmetic",
   fold: ([a, b], _, t) => settle(a! * b!, t),
 });
 const div = broadcasting("Div", {
   zero: keepsZero,
+  homogeneous: ofFirst,
   grad: (g, i, { x, y, dy }) => {
     const over = g.op("Div", [dy, x[1]!]);
     return i === 0 ? over : g.op("Neg", [g.op("Mul", [over, y])]);
@@ -70,6 +74,7 @@ function powerOfExponent(g: Emitter, { x: [x], y, dy }: Names): string {
 const extreme = (type: "Max" | "Min") =>
   broadcasting(type, {
     zero: allZero,
+    homogeneous: ofAll,
     grad: (g, i, { x, y, dy }) => {
       if (x.length === 1) return dy;
       const hits = x.map((v) => g.cast(g.op("Equal", [v, y]), g.floatType));
@@ -80,9 +85,16 @@ const extreme = (type: "Max" | "Min") =>
     fold: (x) => (type === "Max" ? Math.max(...x) : Math.min(...x)),
   });
 
-const sum = broadcasting("Sum", { zero: allZero, grad: (_, _i, { dy }) => dy, quant: "arithmetic", fold: inexact });
+const sum = broadcasting("Sum", {
+  zero: allZero,
+  homogeneous: ofAll,
+  grad: (_, _i, { dy }) => dy,
+  quant: "arithmetic",
+  fold: inexact,
+});
 const mean = broadcasting("Mean", {
   zero: allZero,
+  homogeneous: ofAll,
   grad: (g, _i, { x, dy }) => times(g, dy, 1 / x.length),
   quant: "arithmetic",
   fold: inexact,
@@ -101,9 +113,16 @@ const mod = broadcasting("Mod", {
   fold: ([a, b], { fmod }) => (fmod ? a! % b! : a! - b! * Math.floor(a! / b!)),
 });
 
-const neg = unary("Neg", { zero: true, grad: (g, { dy }) => g.op("Neg", [dy]), quant: "passes", fold: (x) => -x });
+const neg = unary("Neg", {
+  zero: true,
+  homogeneous: true,
+  grad: (g, { dy }) => g.op("Neg", [dy]),
+  quant: "passes",
+  fold: (x) => -x,
+});
 const abs = unary("Abs", {
   zero: true,
+  homogeneous: true,
   grad: (g, { x, dy }) => g.op("Mul", [dy, g.op("Sign", [x])]),
   quant: "passes",
   fold: (x) => Math.abs(x),

@@ -4,7 +4,7 @@ import { axisIn } from "./dims.js";
 import { productOf, quotientOf, shown } from "./lengths.js";
 import { inverse, letters, moved, reject, stridesOf, unknownRank, yDims } from "./move.js";
 import type { GradientSite, Operator, Site } from "./record.js";
-import { awaits, none, op } from "./record.js";
+import { awaits, none, ofFirst, op } from "./record.js";
 import { need } from "./site.js";
 import { keepsZero } from "./zero.js";
 
@@ -20,6 +20,7 @@ const Transpose = op<{ perm: readonly number[] | null }>({
   moves: "first",
   domain: "",
   zero: keepsZero,
+  homogeneous: ofFirst,
   attrs: (r) => ({ perm: r.ints("perm") }),
   axes: (s) => {
     const x = s.x[0]?.shape;
@@ -55,6 +56,7 @@ interface Block {
 const moves = {
   domain: "",
   zero: keepsZero,
+  homogeneous: ofFirst,
   quant: "passes" as const,
   packs: awaits("transpose"),
   raise: "same" as const,

@@ -3,7 +3,7 @@ import type { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import type { Node, ValueType } from "../graph/graph.js";
 import { inexact } from "./elementwise.js";
-import { awaits, type GradientSite, type Operator, op, type Site, type TrainingSite } from "./record.js";
+import { awaits, type GradientSite, type Operator, ofAffine, op, type Site, type TrainingSite } from "./record.js";
 import { Attributes, at, need } from "./site.js";
 import { scaledZero } from "./zero.js";
 
@@ -19,6 +19,7 @@ interface BatchNorm {
 const batchNormalization = op<BatchNorm>({
   type: "BatchNormalization",
   zero: scaledZero,
+  homogeneous: ofAffine,
   untrained: [3, 4],
   domain: "",
   attrs: (r) => ({

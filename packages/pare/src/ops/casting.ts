@@ -4,7 +4,7 @@ import type { ElementType } from "../graph/graph.js";
 import { dataTypeNumber, elementType } from "../graph/tensor.js";
 import { dropout } from "./dropout.js";
 import { unary } from "./elementwise.js";
-import { type AttributeReader, awaits, none, type Operator, op } from "./record.js";
+import { type AttributeReader, awaits, none, type Operator, ofFirst, op } from "./record.js";
 import { at, need } from "./site.js";
 import { isInteger } from "./values.js";
 import { keepsZero } from "./zero.js";
@@ -13,6 +13,7 @@ const identity = op({
   type: "Identity",
   moves: "first",
   zero: keepsZero,
+  homogeneous: ofFirst,
   domain: "",
   attrs: () => ({}),
   axes: "a... -> a...",

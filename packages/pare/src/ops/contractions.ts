@@ -5,7 +5,7 @@ import type { Dim, Shape } from "../graph/graph.js";
 import { sumTo, times } from "./calculus.js";
 import { broadcast, sameDim } from "./dims.js";
 import { inexact, raiseBroadcast } from "./elementwise.js";
-import { awaits, type GradientSite, type Operator, op, type Site } from "./record.js";
+import { awaits, type GradientSite, type Operator, ofProduct, op, type Site } from "./record.js";
 import { at, need } from "./site.js";
 import { anyZero, contractsZero } from "./zero.js";
 
@@ -20,6 +20,7 @@ interface GemmAttributes {
 const gemm = op<GemmAttributes>({
   type: "Gemm",
   zero: contractsZero,
+  homogeneous: ofProduct,
   domain: "",
   attrs: (r) => ({
     alpha: r.float("alpha", 1),
@@ -93,6 +94,7 @@ const withLength1 = (shape: Shape, first: boolean): Shape =>
 const matmul = op({
   type: "MatMul",
   zero: anyZero,
+  homogeneous: [[0], [1]],
   domain: "",
   attrs: () => ({}),
   axes: (s) => {

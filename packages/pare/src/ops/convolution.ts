@@ -11,6 +11,7 @@ import {
   type GradientSite,
   type Kept,
   type Operator,
+  ofProduct,
   op,
   type Rewrite,
   type Site,
@@ -91,6 +92,7 @@ const groups = (channels: (kept: Kept) => number | undefined, perGroup: (kept: K
 const conv = op<ConvAttributes>({
   type: "Conv",
   zero: contractsZero,
+  homogeneous: ofProduct,
   domain: "",
   attrs: convAttributes,
   axes: (s) => ({ text: "n (g c) s!..., (g o) c k!..., (g o) -> n (g o) t!...", sizes: { g: s.a.group } }),
@@ -185,6 +187,7 @@ function transposeAxis(s: Site<TransposeAttributes>, f: FullWindow, d: number, n
 const convTranspose = op<TransposeAttributes>({
   type: "ConvTranspose",
   zero: contractsZero,
+  homogeneous: ofProduct,
   domain: "",
   attrs: (r) => ({
     ...convAttributes(r),

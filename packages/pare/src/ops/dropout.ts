@@ -1,7 +1,7 @@
 /** Dropout: the identity, but for training. */
 import { PareError } from "../graph/error.js";
 import type { Node } from "../graph/graph.js";
-import { none, op, type TrainingSite } from "./record.js";
+import { none, ofFirst, op, type TrainingSite } from "./record.js";
 import { at, need } from "./site.js";
 import { numbersOf } from "./values.js";
 import { keepsZero } from "./zero.js";
@@ -10,6 +10,7 @@ import { keepsZero } from "./zero.js";
 export const dropout = op({
   type: "Dropout",
   zero: keepsZero,
+  homogeneous: (s) => (s.node.outputs[1] ? null : ofFirst),
   domain: "",
   attrs: (r) => ({
     ratio: r.opset < 12 ? r.float("ratio", 0.5) : null,

@@ -9,9 +9,11 @@ import {
   type AttributeReader,
   awaits,
   type GradientSite,
+  type HomogeneousRule,
   type None,
   none,
   type Operator,
+  ofFirst,
   op,
   type QuantRole,
   type Site,
@@ -38,6 +40,8 @@ export interface UnarySpec<A> {
   readonly quant: QuantRole;
   /** f(0) = 0. */
   readonly zero?: boolean | ((a: A) => boolean);
+  /** f(s x) = s f(x) for s > 0. */
+  readonly homogeneous?: true;
   readonly moves?: "first";
   readonly kernel?: string;
   readonly type?: (x: ValueType, a: A) => ElementType;
@@ -76,6 +80,7 @@ export function unary<A = unknown>(type: string, spec: UnarySpec<A>): Operator {
           : grad,
     quant: spec.quant,
     zero: (z, s) => z[0] === true && (typeof spec.zero === "function" ? spec.zero(s.a) : spec.zero === true),
+    ...(spec.homogeneous ? { homogeneous: ofFirst } : {}),
     ...(spec.moves ? { moves: spec.moves } : {}),
     packs: awaits(spec.kernel ?? type.toLowerCase()),
     raise: spec.raise ?? dropConsumed,
@@ -105,6 +110,7 @@ export interface BroadcastSpec<A> {
   readonly grad: ((g: Emitter, i: number, f: Names, a: A, s: GradientSite<A>) => string | null) | None;
   readonly quant: QuantRole;
   readonly zero?: ZeroRule<A>;
+  readonly homogeneous?: HomogeneousRule;
   readonly kernel?: string;
   readonly type?: (x: readonly ValueType[]) => ElementType;
   readonly fold?: ((x: readonly number[], a: A, type: ElementType) => number) | None;
@@ -149,6 +155,7 @@ export function broadcasting<A = unknown>(type: string, spec: BroadcastSpec<A>):
         : grad,
     quant: spec.quant,
     ...(spec.zero ? { zero: spec.zero } : {}),
+    ...(spec.homogeneous ? { homogeneous: spec.homogeneous } : {}),
     packs: awaits(spec.kernel ?? type.toLowerCase()),
     raise: raiseBroadcast,
     rewrite: "none needed",

@@ -5,7 +5,7 @@ import { axisIn } from "./dims.js";
 import { shown } from "./lengths.js";
 import { letters, moved, reject, scatterAdd, stridesOf, unknownRank, unpick, xDims, yDims } from "./move.js";
 import type { Kept, Operator, Rewrite, Site } from "./record.js";
-import { awaits, none, op } from "./record.js";
+import { awaits, none, ofFirst, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
 import { keepsZero } from "./zero.js";
@@ -32,6 +32,7 @@ const Gather = op<{ axis: number }>({
   type: "Gather",
   moves: "first",
   zero: keepsZero,
+  homogeneous: ofFirst,
   attrs: (r) => ({ axis: r.int("axis", 0) }),
   axes: (s) => {
     const x = xDims(s);

@@ -5,7 +5,15 @@ import { sizeOf } from "../graph/tensor.js";
 import { spread, times } from "./calculus.js";
 import { inexact } from "./elementwise.js";
 import { lpGradient } from "./pools.js";
-import { type AttributeReader, awaits, type GradientSite, type Operator, op, type QuantRole } from "./record.js";
+import {
+  type AttributeReader,
+  awaits,
+  type GradientSite,
+  type Operator,
+  ofFirst,
+  op,
+  type QuantRole,
+} from "./record.js";
 import { at, need } from "./site.js";
 import { keepsZero } from "./zero.js";
 
@@ -21,6 +29,7 @@ const globalPool = <A>(
     type,
     domain: "",
     zero: keepsZero,
+    homogeneous: ofFirst,
     attrs,
     axes: (s) => `n c s!... -> n c${" 1".repeat(Math.max(0, (s.x[0]?.shape?.length ?? 4) - 2))}`,
     shape: (s) => {

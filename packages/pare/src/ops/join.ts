@@ -7,7 +7,7 @@ import { axisIn, sameDim } from "./dims.js";
 import { shown, sumOf } from "./lengths.js";
 import { letters, moved, reject, unknownRank, yDims } from "./move.js";
 import type { AttributeReader, Operator, Site } from "./record.js";
-import { awaits, op } from "./record.js";
+import { awaits, ofAll, ofFirst, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
 import { keepsZero, piecesZero } from "./zero.js";
@@ -20,6 +20,7 @@ const Concat = op<{ axis: number }>({
   type: "Concat",
   moves: "all",
   zero: piecesZero,
+  homogeneous: ofAll,
   domain: "",
   attrs: (r) => ({ axis: r.opset < 4 ? r.int("axis", 1) : r.int("axis") }),
   axes: (s) => {
@@ -117,6 +118,7 @@ const Split = op<SplitAttributes>({
   type: "Split",
   moves: "first",
   zero: keepsZero,
+  homogeneous: ofFirst,
   domain: "",
   attrs: (r: AttributeReader) => ({
     axis: r.int("axis", 0),

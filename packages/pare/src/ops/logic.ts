@@ -13,6 +13,7 @@ const predicate = (type: string, spec: Partial<UnarySpec<unknown>> = {}): Operat
 
 const where = broadcasting("Where", {
   zero: (z) => z[1] === true && z[2] === true,
+  homogeneous: [[1, 2]],
   grad: (g, i, { x: [condition], dy }) => {
     if (i === 0) return null;
     return i === 1 ? gate(g, condition!, dy) : g.op("Where", [condition!, g.scalar(0), dy]);

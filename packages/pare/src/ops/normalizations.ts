@@ -6,7 +6,7 @@ import { elementType } from "../graph/tensor.js";
 import { sumTo, times } from "./calculus.js";
 import { axisIn } from "./dims.js";
 import { dropConsumed, inexact } from "./elementwise.js";
-import { type AttributeReader, awaits, type GradientSite, type Operator, op, type Site } from "./record.js";
+import { type AttributeReader, awaits, type GradientSite, type Operator, ofAffine, op, type Site } from "./record.js";
 import { at, need } from "./site.js";
 import { anyZero, scaledZero } from "./zero.js";
 
@@ -46,6 +46,7 @@ interface Epsilon {
 const instance = op<Epsilon>({
   type: "InstanceNormalization",
   zero: scaledZero,
+  homogeneous: ofAffine,
   domain: "",
   attrs: (r) => ({ epsilon: r.float("epsilon", 1e-5) }),
   axes: "n c s~..., c, c -> n c s...",
@@ -97,6 +98,7 @@ function trailingLetters(s: Site<Trailing>): string {
 const layer = op<Trailing>({
   type: "LayerNormalization",
   zero: scaledZero,
+  homogeneous: ofAffine,
   domain: "",
   attrs: trailing,
   axes: trailingLetters,
@@ -152,6 +154,7 @@ function layerInput(
 const rootMeanSquare = op<Trailing>({
   type: "RMSNormalization",
   zero: anyZero,
+  homogeneous: [[1]],
   domain: "",
   attrs: trailing,
   axes: trailingLetters,
@@ -180,6 +183,7 @@ interface Groups extends Epsilon {
 const group = op<Groups>({
   type: "GroupNormalization",
   zero: scaledZero,
+  homogeneous: ofAffine,
   domain: "",
   attrs: (r) => ({ epsilon: r.float("epsilon", 1e-5), groups: r.int("num_groups") }),
   axes: (s) => {

@@ -10,6 +10,7 @@ import {
   awaits,
   type GradientSite,
   type Operator,
+  ofFirst,
   op,
   type QuantRole,
   type Site,
@@ -57,6 +58,7 @@ const pool = <A extends Pool>(
     type,
     domain: "",
     zero: keepsZero,
+    homogeneous: ofFirst,
     attrs,
     axes: (s) => (s.node.outputs[1] ? "n c s!... -> n c t!..., n c t!..." : "n c s!... -> n c t!..."),
     shape: (s) => {

@@ -104,6 +104,24 @@ export type QuantRole = "weights" | "passes" | "arithmetic" | None;
 /** Along one axis, of each input: zero at that index or not; null: it has no such axis; undefined: it is absent. */
 export type ZeroRule<A = unknown> = (z: readonly (boolean | null | undefined)[], s: Site<A>) => boolean;
 
+/**
+ * Sets of inputs of which this holds: multiply all of one set by positive numbers, the same for all that meet in one element, and the first
+ * output is multiplied by them. ReLU [[0]], Add [[0, 1]], a contraction with a bias [[0, 2], [1, 2]]. null: there is none.
+ */
+export type Homogeneity = readonly (readonly number[])[];
+export type HomogeneousRule<A = unknown> = Homogeneity | ((s: Site<A>) => Homogeneity | null);
+/** Of the first input alone. */
+export const ofFirst: Homogeneity = [[0]];
+/** Of the first and of the second input, each with what is added to the product. */
+export const ofProduct: Homogeneity = [
+  [0, 2],
+  [1, 2],
+];
+/** Of all inputs together. */
+export const ofAll = (s: Site): Homogeneity => [s.node.inputs.map((_, i) => i)];
+/** Of scale and shift: what a normalization does to its input no factor survives. */
+export const ofAffine = (s: Site): Homogeneity | null => (s.node.outputs.filter(Boolean).length > 1 ? null : [[1, 2]]);
+
 /** A running statistic: running = momentum x running + (1 - momentum) x batch, once per micro-batch (ONNX BatchNormalization, training_mode). */
 export interface Statistic {
   /** The initialiser that holds the running value. */
@@ -166,6 +184,8 @@ export interface Operator<A = unknown> {
   readonly fold: ((s: Site<A>) => readonly (Tensor | null)[] | null) | None;
   /** Whether an index that is zero in the inputs is zero in the output; left out: it is not (a sigmoid of zero is one half). */
   readonly zero?: ZeroRule<A>;
+  /** How factors pass through the node; left out: they do not. All outputs that are floats follow it alike. */
+  readonly homogeneous?: HomogeneousRule<A>;
   /** Inputs that are constants but no trained parameters: running statistics, scales, zero points. */
   readonly untrained?: readonly number[];
   /** Shape: the elements of its output as lengths, symbols among them. */

@@ -4,7 +4,7 @@ import type { Tensor } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
 import { gate, sumTo, times } from "./calculus.js";
 import { dropConsumed, inexact, unary } from "./elementwise.js";
-import { type AttributeReader, awaits, type GradientSite, type Operator, op, type Site } from "./record.js";
+import { type AttributeReader, awaits, type GradientSite, type Operator, ofFirst, op, type Site } from "./record.js";
 import { need } from "./site.js";
 import { numbersOf, smallElements, tensorOf } from "./values.js";
 import { keepsZero } from "./zero.js";
@@ -15,6 +15,7 @@ const pick = (g: Emitter, condition: string, yes: string, no: string): string =>
 
 const relu = unary("Relu", {
   zero: true,
+  homogeneous: true,
   grad: (g, { y, dy }) => g.op("ReluGrad", [dy, y], {}, "pare"),
   quant: "passes",
   fold: (x) => Math.max(x, 0),
@@ -22,6 +23,7 @@ const relu = unary("Relu", {
 
 const leakyRelu = unary("LeakyRelu", {
   zero: true,
+  homogeneous: true,
   attrs: alphaOf(0.01),
   grad: (g, { x, dy }, { alpha }) => pick(g, positive(g, x), dy, times(g, dy, alpha)),
   quant: "passes",
@@ -118,6 +120,12 @@ const clip = op<Limits>({
     const known = (i: 1 | 2) => !s.node.inputs[i] || s.value(i) !== null;
     return z[0] === true && known(1) && known(2) && (lowOf(s) ?? 0) <= 0 && (highOf(s) ?? 0) >= 0;
   },
+  // Limits at zero and at infinity move with no factor.
+  homogeneous: (s) => {
+    const fixed = (limit: number | null, i: 1 | 2) =>
+      limit === 0 || (limit === null ? !s.node.inputs[i] : Math.abs(limit) > 1e38);
+    return fixed(lowOf(s), 1) && fixed(highOf(s), 2) ? ofFirst : null;
+  },
   shape: (s) => [need(s, 0)],
   grad: (g, s) => {
     const dy = s.dy[0];
@@ -188,6 +196,7 @@ const slopePerChannel = (s: { opset: number; x: GradientSite["x"] }): boolean =>
 const prelu = op({
   type: "PRelu",
   zero: keepsZero,
+  homogeneous: ofFirst,
   domain: "",
   attrs: () => ({}),
   axes: (s) => (slopePerChannel(s) ? "n c s..., c -> n c s..." : "a..., a... -> a..."),

@@ -12,6 +12,7 @@ import {
   type None,
   none,
   type Operator,
+  ofFirst,
   op,
   type QuantRole,
   type Site,
@@ -75,6 +76,7 @@ interface ReductionSpec {
   readonly quant: QuantRole;
   readonly fold: ((values: readonly number[]) => number) | None;
   readonly exactFor?: "integers";
+  readonly homogeneous?: true;
 }
 
 function reduction(type: string, spec: ReductionSpec): Operator {
@@ -85,6 +87,7 @@ function reduction(type: string, spec: ReductionSpec): Operator {
     attrs: reductionOf,
     axes: (s) => reducedLetters(s, spec.mark),
     zero: (z) => z[0] === true && !type.startsWith("ReduceLog"),
+    ...(spec.homogeneous ? { homogeneous: ofFirst } : {}),
     shape: (s) => [{ type: need(s, 0).type, shape: reducedShape(s) }],
     grad: (g, s) => {
       const nothing = s.inputs.map(() => null);
@@ -173,6 +176,7 @@ const productGradient = (g: Emitter, { x, dy, axes }: ReductionFlow): string => 
 
 export const reductions: readonly Operator[] = [
   reduction("ReduceSum", {
+    homogeneous: true,
     mark: "",
     grad: (g, f) => spread(g, f.dy, f.dims),
     quant: "arithmetic",
@@ -180,13 +184,26 @@ export const reductions: readonly Operator[] = [
     exactFor: "integers",
   }),
   reduction("ReduceMean", {
+    homogeneous: true,
     mark: "~",
     grad: (g, f) => spread(g, times(g, f.dy, 1 / f.count), f.dims),
     quant: "arithmetic",
     fold: rounding,
   }),
-  reduction("ReduceMax", { mark: "~", grad: atExtreme, quant: "passes", fold: (v) => Math.max(...v) }),
-  reduction("ReduceMin", { mark: "~", grad: atExtreme, quant: "passes", fold: (v) => Math.min(...v) }),
+  reduction("ReduceMax", {
+    homogeneous: true,
+    mark: "~",
+    grad: atExtreme,
+    quant: "passes",
+    fold: (v) => Math.max(...v),
+  }),
+  reduction("ReduceMin", {
+    homogeneous: true,
+    mark: "~",
+    grad: atExtreme,
+    quant: "passes",
+    fold: (v) => Math.min(...v),
+  }),
   reduction("ReduceProd", {
     mark: "~",
     grad: productGradient,
@@ -201,12 +218,14 @@ export const reductions: readonly Operator[] = [
     fold: rounding,
   }),
   reduction("ReduceL1", {
+    homogeneous: true,
     mark: "",
     grad: (g, f) => mul(g, g.op("Sign", [f.x]), f.dy),
     quant: "arithmetic",
     fold: rounding,
   }),
   reduction("ReduceL2", {
+    homogeneous: true,
     mark: "",
     // A vector of zeros has norm 0 and no gradient: dividing by 1 there keeps 0.
     grad: (g, f) => {

@@ -7,7 +7,7 @@ import { axisIn, isFixed } from "./dims.js";
 import { productOf, quotientOf, ranked, shown } from "./lengths.js";
 import { letters, moved, reject, unknownRank, xDims, yDims } from "./move.js";
 import type { AxesSpec, GradientSite, Kept, None, Operator, Rewrite, Site } from "./record.js";
-import { awaits, op } from "./record.js";
+import { awaits, ofFirst, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
 import { keepsZero } from "./zero.js";
@@ -44,6 +44,7 @@ export function regroup(s: Site): AxesSpec | None {
 const sameElements = {
   axes: regroup,
   zero: keepsZero,
+  homogeneous: ofFirst,
   moves: "first" as const,
   grad: (g: Emitter, s: GradientSite) => [s.wanted[0] ? g.reshape(s.dy[0]!, s.dims(0)) : null],
   quant: "passes" as const,

@@ -7,7 +7,7 @@ import { axisIn, isFixed } from "./dims.js";
 import { ranked } from "./lengths.js";
 import { letters, reject, unknownRank } from "./move.js";
 import type { AttributeReader, GradientSite, Operator, Site } from "./record.js";
-import { awaits, none, op } from "./record.js";
+import { awaits, none, ofFirst, op } from "./record.js";
 import { type Filter, resampling } from "./resampling.js";
 import { need } from "./site.js";
 import { intsOf, numbersOf, tensorOf } from "./values.js";
@@ -72,6 +72,7 @@ function regionOf(s: Site, k: number, count: number): number | null {
 const record = {
   domain: "",
   zero: keepsZero,
+  homogeneous: ofFirst,
   untrained: [1, 2],
   // An axis that keeps its length keeps its channels; along the others every output looks at several positions.
   axes: (s: Site) => {

@@ -5,7 +5,7 @@ import { axisIn } from "./dims.js";
 import { shown } from "./lengths.js";
 import { letters, moved, reject, stridesOf, unknownRank, unpick, xDims, yDims } from "./move.js";
 import type { AttributeReader, Kept, Operator, Rewrite, Site } from "./record.js";
-import { awaits, op } from "./record.js";
+import { awaits, ofFirst, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, tensorOf } from "./values.js";
 import { keepsZero } from "./zero.js";
@@ -83,6 +83,7 @@ const Slice = op<SliceAttributes>({
   type: "Slice",
   moves: "first",
   zero: keepsZero,
+  homogeneous: ofFirst,
   domain: "",
   attrs: (r) => ({ starts: bound(r, "starts"), ends: bound(r, "ends"), axes: r.ints("axes") }),
   axes: (s) => {

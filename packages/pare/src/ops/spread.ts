@@ -7,7 +7,7 @@ import { axisIn, broadcast } from "./dims.js";
 import { productOf, ranked, shown } from "./lengths.js";
 import { letters, moved, reject, stridesOf, unknownRank, unpick, xDims, yDims } from "./move.js";
 import type { GradientSite, Operator, Site } from "./record.js";
-import { awaits, none, op } from "./record.js";
+import { awaits, none, ofFirst, op } from "./record.js";
 import { need } from "./site.js";
 import { intsOf, numbersOf, tensorOf } from "./values.js";
 import { keepsZero } from "./zero.js";
@@ -20,6 +20,7 @@ const Expand = op({
   keeps: 1,
   moves: "first",
   zero: keepsZero,
+  homogeneous: ofFirst,
   domain: "",
   attrs: () => ({}),
   axes: "a..., -> a...",
@@ -56,6 +57,7 @@ const Tile = op({
   ...common,
   type: "Tile",
   zero: keepsZero,
+  homogeneous: ofFirst,
   attrs: () => ({}),
   axes: (s) => {
     const x = xDims(s);
@@ -148,6 +150,7 @@ const Pad = op<PadAttributes>({
   ...common,
   type: "Pad",
   zero: (z, s) => z[0] === true && (s.a.mode !== "constant" || fillsZero(s)),
+  homogeneous: (s) => (s.a.mode !== "constant" || fillsZero(s) ? ofFirst : null),
   attrs: (r) => ({
     mode: r.string("mode", "constant"),
     pads: r.opset < 2 ? r.ints("paddings") : r.ints("pads"),
