@@ -86,7 +86,8 @@ class Walk {
   }
 
   step(node: Node): void {
-    if (this.#follow(node)) return;
+    // What is known before running depends on shapes alone.
+    if (node.outputs.every((o) => !o || this.inferred.values.has(o)) || this.#follow(node)) return;
     for (const name of readBy(node)) this.hold(name);
   }
 
