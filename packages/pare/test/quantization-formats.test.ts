@@ -1,14 +1,19 @@
 /** Every format on small and real networks: loads and runs in onnxruntime, stays near the float graph, is smaller, and leaves no float twin behind. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ortNode } from "../dist/engine/ort-node.js";
 import { check } from "../dist/graph/check.js";
 import { toBytes } from "../dist/graph/encode.js";
 import { read } from "../dist/graph/file.js";
 import type { Graph, Subgraph } from "../dist/graph/graph.js";
+import { emptyGraph } from "../dist/graph/graph.js";
 import { bodiesOf } from "../dist/graph/scope.js";
-import { sizeOf } from "../dist/graph/tensor.js";
+import { floats, sizeOf } from "../dist/graph/tensor.js";
 import { applyPlan } from "../dist/quantization/apply-plan.js";
+import { eligibleNodes } from "../dist/quantization/eligible.js";
+import { kernelsOf } from "../dist/quantization/kernels.js";
 import type { Format } from "../dist/quantization/plan.js";
+import { reducedRange } from "../dist/quantization/reduced-range.js";
 import { randomFeeds } from "./support/expose.js";
 import { packagedModels, sharedModels } from "./support/models.js";
 import { decibels, outputsOf, planOf, prepared } from "./support/planned.js";
@@ -88,3 +93,48 @@ for (const model of packagedModels().filter((m) => m.name === "silero_vad"))
       assert.ok(floatBytes(quantized) < 0.7 * floatBytes(graph), format);
     }
   });
+
+const convolutions: Readonly<Record<string, number>> = {
+  "resnet20-cifar": 21,
+  shufflenet_v2: 9,
+  resnext_g8: 4,
+  dense_concat: 4,
+};
+for (const model of sharedModels((m) => m.name in convolutions))
+  test(`${model.name}: every convolution and product runs on integers, by onnxruntime's own profile`, async () => {
+    const graph = prepared(await read(model.path));
+    const feeds = randomFeeds(graph, model.dims, 1);
+    const plan = await planOf(graph, "int8", [feeds]);
+    const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node", reduced: true });
+    const report = await kernelsOf(quantized, eligibleNodes(graph, "ort-node"), plan.layers, feeds);
+    const products = report.nodes.filter((n) => n.op === "Conv" || n.op === "Gemm" || n.op === "MatMul");
+    assert.ok(products.length >= convolutions[model.name]!);
+    assert.deepEqual(
+      products.filter((n) => !n.integer),
+      [],
+    );
+  });
+
+test("one processor, one answer: int8 weights on grids with room for it multiply without overflow", async () => {
+  const { reduced, note } = await reducedRange(ortNode);
+  assert.match(note, reduced ? /no VNNI/ : /do not overflow/);
+  const length = 64;
+  const graph = emptyGraph("pairs", 21);
+  graph.inputs.push({ name: "x", type: "float32", shape: [8, length] });
+  graph.initializers.set(
+    "w",
+    floats(
+      Float32Array.from({ length: length * 16 }, (_, i) => 1 + (i % 7) / 100),
+      [length, 16],
+    ),
+  );
+  graph.nodes.push({ op: "MatMul", domain: "", name: "m", inputs: ["x", "w"], outputs: ["y"], attributes: {} });
+  graph.outputs.push({ name: "y", type: "float32", shape: [8, 16] });
+  const feeds = { x: { type: "float32", dims: [8, length], data: new Float32Array(8 * length).fill(1) } } as const;
+  const plan = await planOf(graph, "int8", [feeds]);
+  const wanted = await outputsOf(graph, feeds);
+  const db = async (room: boolean) =>
+    decibels(wanted, await outputsOf(applyPlan(graph, plan, { target: "ort-node", reduced: room }).graph, feeds));
+  assert.ok((await db(true)) > 40, `${await db(true)}`);
+  if (reduced) assert.ok((await db(false)) < 20, "without room this processor overflows");
+});

@@ -70,85 +70,80 @@ export function weightGrid(
   { type = "int8", axis = null, block = null, reduced = false, clip = "min-max" }: WeightGridOptions = {},
 ): Grid {
   const range = reduced && type === "int8" ? ([-64, 64] as const) : defaultRange(type);
-  const layout = layoutOf(dims, { axis, block });
-  const scale = new Float32Array(layout.count);
-  const zeroPoint = new Int32Array(layout.count);
-  layout.each((g, gather) => {
-    const group = gather(values);
-    const [low, high] = clip === "mse" ? clippedRange(group, type, range) : extremes(group);
-    const found = spread(low, high, type, range);
+  const groups = groupsOf(dims, { axis, block });
+  const [lows, highs] = clip === "mse" ? clipped(values, groups, type, range) : extremesOf(values, groups);
+  const scale = new Float32Array(groups.count);
+  const zeroPoint = new Int32Array(groups.count);
+  for (let g = 0; g < groups.count; g++) {
+    const found = spread(lows[g]!, highs[g]!, type, range);
     scale[g] = found.scale;
     zeroPoint[g] = found.zero;
-  });
+  }
   return { type, range, scale, zeroPoint, axis, block };
 }
 
-/** Smallest and largest value; 0, 0 of nothing. */
-export function extremes(values: ArrayLike<number>): [number, number] {
-  let low = 0;
-  let high = 0;
-  for (let i = 0; i < values.length; i++) {
-    const v = values[i]!;
-    if (v < low) low = v;
-    else if (v > high) high = v;
-    else if (Number.isNaN(v)) return [Number.NaN, Number.NaN];
-  }
-  return [low, high];
+/** Smallest and largest value, zero among them; NaN where one is. */
+export function extremes(values: Float32Array): [number, number] {
+  const [lows, highs] = extremesOf(values, groupsOf([values.length], { axis: null, block: null }));
+  return [lows[0]!, highs[0]!];
+}
+function extremesOf(values: Float32Array, groups: Groups): readonly [Float32Array, Float32Array] {
+  const lows = new Float32Array(groups.count);
+  const highs = new Float32Array(groups.count);
+  groups.eachRun((start, length, group, step) => {
+    for (let j = 0, g = group; j < length; j++, g += step) {
+      const v = values[start + j]!;
+      // A NaN compares false with everything, and stays once it is in.
+      if (!(v >= lows[g]!)) lows[g] = v;
+      if (!(v <= highs[g]!)) highs[g] = v;
+    }
+  });
+  return [lows, highs];
+}
+function clipped(values: Float32Array, groups: Groups, type: CodeType, range: readonly [number, number]) {
+  const sizes = new Uint32Array(groups.count);
+  groups.eachRun((_, length, group, step) => {
+    for (let j = 0, g = group; j < length; j++, g += step) sizes[g]!++;
+  });
+  const members = Array.from(sizes, (n) => new Float32Array(n));
+  const next = new Uint32Array(groups.count);
+  groups.eachRun((start, length, group, step) => {
+    for (let j = 0, g = group; j < length; j++, g += step) members[g]![next[g]!++] = values[start + j]!;
+  });
+  const ends = members.map((own) => clippedRange(own, type, range));
+  return [ends.map(([low]) => low), ends.map(([, high]) => high)] as const;
 }
 
-/** Which elements share a scale. Group g holds the elements at offset + i x stride + j, for its i in [from, to) along the axis and j < stride, of every outer index it spans. */
-interface Layout {
+/** Which elements share a scale. */
+export interface Groups {
   readonly count: number;
-  /** Group of the element at index i. */
-  groupOf(i: number): number;
-  each(visit: (group: number, gather: (values: Float32Array) => Float32Array) => void): void;
+  /** Group of the element at a row-major index: an index of `grid.scale`. */
+  of(i: number): number;
+  /** All elements in runs: element start + j, j < length, is of group + j x step, step 0 or 1. */
+  eachRun(visit: (start: number, length: number, group: number, step: 0 | 1) => void): void;
 }
-function layoutOf(dims: readonly number[], { axis, block }: { axis: number | null; block: number | null }): Layout {
+/** Throws PareError where the axis does not exist. */
+export function groupsOf(dims: readonly number[], { axis, block }: Pick<Grid, "axis" | "block">): Groups {
   const size = sizeOf(dims);
-  if (axis === null) return { count: 1, groupOf: () => 0, each: (visit) => visit(0, (values) => values) };
+  if (axis === null) return { count: 1, of: () => 0, eachRun: (visit) => visit(0, size, 0, 0) };
   if (axis < 0 || axis >= dims.length)
     throw new PareError(`a grid along axis ${axis} does not fit a tensor of shape [${dims}]`);
   const length = dims[axis]!;
   const inner = sizeOf(dims.slice(axis + 1));
+  const outer = sizeOf(dims.slice(0, axis));
   const blocks = block === null ? 0 : Math.ceil(length / block);
-  const groupOf =
-    block === null
-      ? (i: number) => Math.floor(i / inner) % length
-      : (i: number) => {
-          const outer = Math.floor(i / (inner * length));
-          return (outer * blocks + Math.floor((Math.floor(i / inner) % length) / block)) * inner + (i % inner);
-        };
-  const count = block === null ? length : (size / length || 0) * blocks;
+  const groupAt = (o: number, a: number) => (block === null ? a : (o * blocks + Math.floor(a / block)) * inner);
   return {
-    count,
-    groupOf,
-    each(visit) {
-      const members = membersOf(size, count, groupOf);
-      for (let g = 0; g < count; g++) {
-        const own = members(g);
-        visit(g, (values) => Float32Array.from(own, (i) => values[i]!));
-      }
+    count: block === null ? length : outer * blocks * inner,
+    of(i) {
+      const row = Math.floor(i / inner);
+      return groupAt(Math.floor(row / length), row % length) + (block === null ? 0 : i % inner);
+    },
+    eachRun(visit) {
+      for (let o = 0, start = 0; o < outer; o++)
+        for (let a = 0; a < length; a++, start += inner) visit(start, inner, groupAt(o, a), block === null ? 0 : 1);
     },
   };
-}
-/** Indices of the elements of each group, in order. */
-function membersOf(size: number, count: number, groupOf: (i: number) => number): (g: number) => Uint32Array {
-  const starts = new Uint32Array(count + 1);
-  for (let i = 0; i < size; i++) starts[groupOf(i) + 1]!++;
-  for (let g = 0; g < count; g++) starts[g + 1]! += starts[g]!;
-  const next = starts.slice(0, count);
-  const order = new Uint32Array(size);
-  for (let i = 0; i < size; i++) order[next[groupOf(i)]!++] = i;
-  return (g) => order.subarray(starts[g]!, starts[g + 1]!);
-}
-
-/** Group of each element in row-major order, and how many groups there are: the indices of `grid.scale`. */
-export function groupsOf(
-  dims: readonly number[],
-  grid: Pick<Grid, "axis" | "block">,
-): { readonly count: number; readonly of: (i: number) => number } {
-  const { count, groupOf } = layoutOf(dims, grid);
-  return { count, of: groupOf };
 }
 
 const codeArrays = {
@@ -169,22 +164,24 @@ export function quantizeTensor(values: Float32Array, dims: readonly number[], gr
     );
   const [low, high] = grid.range;
   const codes = new codeArrays[grid.type](values.length);
-  for (let i = 0; i < values.length; i++) {
-    const g = groups.of(i);
-    const code = roundToEven(values[i]! / grid.scale[g]!) + grid.zeroPoint[g]!;
-    if (Number.isNaN(code)) throw new PareError(`a tensor of shape [${dims}] holds NaN at element ${i}`);
-    codes[i] = clamp(code, low, high);
-  }
+  groups.eachRun((start, length, group, step) => {
+    for (let i = start, g = group; i < start + length; i++, g += step) {
+      const code = roundToEven(values[i]! / grid.scale[g]!) + grid.zeroPoint[g]!;
+      if (Number.isNaN(code)) throw new PareError(`a tensor of shape [${dims}] holds NaN at element ${i}`);
+      codes[i] = clamp(code, low, high);
+    }
+  });
   return { dims, grid, codes };
 }
 
 /** The real numbers that the codes stand for. */
 export function dequantizeTensor({ dims, grid, codes }: QuantizedTensor): Float32Array {
-  const groups = groupsOf(dims, grid);
-  return Float32Array.from(codes, (code, i) => {
-    const g = groups.of(i);
-    return (code - grid.zeroPoint[g]!) * grid.scale[g]!;
+  const values = new Float32Array(codes.length);
+  groupsOf(dims, grid).eachRun((start, length, group, step) => {
+    for (let i = start, g = group; i < start + length; i++, g += step)
+      values[i] = (codes[i]! - grid.zeroPoint[g]!) * grid.scale[g]!;
   });
+  return values;
 }
 
 /** To the nearest integer, ties to the even one. */

@@ -2,40 +2,12 @@
 import { PareError } from "../graph/error.js";
 import type { Tensor } from "../graph/graph.js";
 import { float32sOf } from "../graph/tensor.js";
-import { extremes, gridOf, quantizeTensor, weightGrid } from "./grid.js";
+import { extremes, gridOf, quantizeTensor } from "./grid.js";
 import type { CodeType, Format, QuantizedTensor } from "./plan.js";
 import { finestLayout } from "./weight-axis.js";
+import { nearestWeight } from "./weight-grid.js";
 import type { Placed, Wiring } from "./wiring.js";
 import { codeTensor, type Sheet, type Writer } from "./writer.js";
-
-/** Elements that share a scale in 4 bits where nothing else is planned. */
-const block4 = 32;
-
-/** Input i of a node rounded to the nearest codes of a min-max grid: what a plan that says nothing of it gets. */
-export function nearestWeight(at: Placed, i: number, format: Format, wiring: Wiring, reduced = false): QuantizedTensor {
-  const { tensor } = wiring.constants.get(at.node.inputs[i]!)!;
-  const values = float32sOf(tensor);
-  const site = wiring.siteOf(at);
-  const layout = site ? finestLayout(site, i) : { axis: null, block: null };
-  if (format === "weights4") {
-    const grid = weightGrid(values, tensor.dims, { type: "int4", ...blocked(tensor, layout) });
-    return quantizeTensor(values, tensor.dims, grid);
-  }
-  const integer = format === "int8" || format === "int16";
-  // The kernels of products know scales per output channel of a matrix or a filter, not of a stack of matrices.
-  const whole = integer && (layout.block !== null || (at.node.op === "MatMul" && tensor.dims.length > 2));
-  const grid = weightGrid(values, tensor.dims, {
-    reduced: reduced && (integer || format === "dynamic"),
-    ...(whole ? {} : layout),
-  });
-  return quantizeTensor(values, tensor.dims, grid);
-}
-/** In 4 bits a matrix is cut into blocks along the axis that is summed over. */
-function blocked({ dims }: Tensor, layout: { axis: number | null; block: number | null }) {
-  if (layout.block !== null) return { axis: layout.axis, block: Math.min(block4, layout.block) };
-  if (dims.length !== 2 || layout.axis === null) return layout;
-  return { axis: 1 - layout.axis, block: Math.min(block4, dims[1 - layout.axis]!) };
-}
 
 /** Stores codes in place of the float constant of that name, once for all who read the same ones. */
 export class WeightStore {
@@ -63,7 +35,7 @@ export class WeightStore {
     const key = `${name} ${format} ${site ? JSON.stringify(finestLayout(site, i)) : ""}`;
     const known = this.#nearest.get(key);
     if (known) return known;
-    const made = nearestWeight(at, i, format, this.writer.wiring, this.reduced);
+    const made = nearestWeight(at, i, format, this.writer.wiring, { reduced: this.reduced });
     this.#nearest.set(key, made);
     return made;
   }
