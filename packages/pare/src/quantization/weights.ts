@@ -6,7 +6,7 @@ import { extremes, gridOf, quantizeTensor } from "./grid.js";
 import type { CodeType, Format, QuantizedTensor } from "./plan.js";
 import { finestLayout } from "./weight-axis.js";
 import { nearestWeight } from "./weight-grid.js";
-import type { Placed, Wiring } from "./wiring.js";
+import type { Placed } from "./wiring.js";
 import { codeTensor, type Sheet, type Writer } from "./writer.js";
 
 /** Stores codes in place of the float constant of that name, once for all who read the same ones. */
