@@ -1,0 +1,105 @@
+/** THE MAIN PATH of `pare simplify`. A model enters; a model that computes the same with fewer nodes and bytes leaves. */
+import { infer } from "./analyze/infer.js";
+import { fromNDArray } from "./engine/constants.js";
+import { defaultEngine } from "./engine/default-engine.js";
+import type { Engine } from "./engine/engine.js";
+import { PareError } from "./graph/error.js";
+import type { Graph, Subgraph, Tensor } from "./graph/graph.js";
+import { bodiesOf } from "./graph/scope.js";
+import { dropDeadNodes } from "./passes/drop-dead-nodes.js";
+import { dropInitializerInputs } from "./passes/drop-initializer-inputs.js";
+import { dropNoOps } from "./passes/drop-no-ops.js";
+import { type Evaluate, foldConstants } from "./passes/fold-constants.js";
+import { foldScales } from "./passes/fold-scales.js";
+import { fuseLinear } from "./passes/fuse-linear.js";
+import { inlineBranches } from "./passes/inline-branches.js";
+import { liftConstants } from "./passes/lift-constants.js";
+import { mergeEqual } from "./passes/merge-equal.js";
+import { raisedOpset, raiseOpset } from "./passes/raise-opset.js";
+import { settleShapes } from "./passes/settle-shapes.js";
+import { stripNotes } from "./passes/strip-notes.js";
+import { uniqueNames } from "./passes/unique-names.js";
+
+export interface SimplifyOptions {
+  readonly engine?: Engine;
+  /** Dims of inputs from now on, in place of what the file leaves open: the result takes these and no others. */
+  readonly inputs?: Readonly<Record<string, readonly number[]>>;
+  /** 21: the model is raised to opset 21. As it is unless given. */
+  readonly opset?: 21;
+}
+export interface Simplified {
+  readonly graph: Graph;
+  /** What could not be done, and why, in words for the user. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Folds constants, normalisation and scales, settles shapes, inlines branches that are known, merges what is equal, drops what does nothing and
+ * what nobody reads, in bodies too. Inputs and outputs keep their names; initialisers are no inputs any more. Throws PareError where shapes
+ * contradict one another or `inputs` does not fit.
+ */
+export async function simplify(graph: Graph, options: SimplifyOptions = {}): Promise<Simplified> {
+  const engine = options.engine ?? (await defaultEngine());
+  const notes: string[] = [];
+  let now = uniqueNames(liftConstants(dropInitializerInputs(graph)));
+  if (options.inputs) now = withInputs(now, options.inputs);
+  if (options.opset === raisedOpset) now = raised(now, notes);
+  for (let size = sizeOf(now), round = 0; round < 8; round++) {
+    now = mergeEqual(dropNoOps(inlineBranches(settleShapes(now))));
+    now = await foldConstants(now, evaluator(engine));
+    now = dropDeadNodes(foldScales(fuseLinear(now)));
+    const next = sizeOf(now);
+    if (next === size) break;
+    size = next;
+  }
+  return { graph: stripNotes(now), notes };
+}
+
+/** Changes from round to round as long as anything does. */
+function sizeOf(body: Subgraph): number {
+  let count = body.nodes.length * 1000 + body.initializers.size;
+  for (const n of body.nodes) for (const inner of bodiesOf(n)) count += sizeOf(inner);
+  return count;
+}
+
+function raised(graph: Graph, notes: string[]): Graph {
+  try {
+    return raiseOpset(graph);
+  } catch (error) {
+    if (!(error instanceof PareError)) throw error;
+    notes.push(`the opset stays ${graph.opsets.get("") ?? 1}: ${error.message}`);
+    return graph;
+  }
+}
+
+/** The graph with its inputs declared in these dims. Throws where there is no such input or the rank differs. */
+function withInputs(graph: Graph, inputs: Readonly<Record<string, readonly number[]>>): Graph {
+  const { types } = infer(graph, { inputs });
+  return {
+    ...graph,
+    values: new Map(),
+    inputs: graph.inputs.map((v) => (inputs[v.name] ? { ...v, shape: inputs[v.name]! } : v)),
+    outputs: graph.outputs.map((v) => ({ ...v, shape: types.get(v.name)?.shape ?? v.shape })),
+  };
+}
+
+/** Executes constants; what the engine cannot do stays computed. */
+const evaluator =
+  (engine: Engine): Evaluate =>
+  async (graph) => {
+    const results = new Map<string, Tensor>();
+    try {
+      const session = await engine.load(graph, { optimize: "none" });
+      try {
+        for (const [name, array] of Object.entries(await session.run({}))) {
+          const tensor = fromNDArray(array);
+          if (tensor) results.set(name, tensor);
+        }
+      } finally {
+        await session.release();
+      }
+    } catch (error) {
+      if (!(error instanceof PareError)) throw error;
+    }
+    return results;
+  };
