@@ -1,0 +1,126 @@
+/**
+ * GPTQ: a matrix that multiplies data, its grid and the data's second moments come in; codes go out that change the product less than the nearest
+ * codes do, because each rounding error is made up for by the weights that are not rounded yet.
+ *
+ * Frantar, Ashkboos, Hoefler, Alistarh: GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers, ICLR 2023; algorithm 1.
+ *
+ * Differs from the paper:
+ * - The factor of the inverse Hessian comes from a Cholesky factorisation from the last row up, without inverting the Hessian.
+ * - Inputs go in the order of falling energy (the authors' "act order"), on scales that are fixed before ("static groups"), so blocks stay whole.
+ * - Inputs that were never seen keep their nearest codes instead of zero: there may be more in the data than in its samples.
+ * - Rows are updated at once, not in lazy batches: matrices are small here.
+ */
+import { PareError } from "../../graph/error.js";
+import { groupsOf, quantizeTensor, roundToEven } from "../../quantization/grid.js";
+import type { Grid, QuantizedTensor } from "../../quantization/plan.js";
+
+export interface GptqOptions {
+  /** Where the inputs lie: axis 0 of [k, n] (MatMul, Gemm), or the last of [n, k] (Gemm with transB, Conv as [o, c x kh x kw]). 0 unless given. */
+  readonly inputAxis?: 0 | 1;
+  /** Share of the mean energy that is added to every input's own; 0.01 unless given. */
+  readonly damping?: number;
+  /** Inputs of most energy first; true unless told otherwise. */
+  readonly byEnergy?: boolean;
+}
+
+/**
+ * `values`: the weight; `dims`: of the weight, of which those behind the first are taken together where inputs lie last. `moments`: X^T X [k k], row-major,
+ * whatever its scale. Throws PareError where sizes disagree or the moments are not finite.
+ */
+export function gptq(
+  values: Float32Array,
+  dims: readonly number[],
+  grid: Grid,
+  moments: Float64Array,
+  options: GptqOptions = {},
+): QuantizedTensor {
+  const first = dims[0] ?? 1;
+  const rest = values.length / first;
+  const byRow = (options.inputAxis ?? 0) === 0;
+  const [k, n] = byRow ? [first, rest] : [rest, first];
+  if (moments.length !== k * k)
+    throw new PareError(
+      `GPTQ: a weight [${dims}] of ${k} inputs needs ${k}x${k} second moments, got ${moments.length}`,
+    );
+  const nearest = quantizeTensor(values, dims, grid);
+  const order = orderOf(moments, k, options.byEnergy ?? true);
+  const factor = inverseFactor(moments, order, options.damping ?? 0.01);
+  const at = (input: number, output: number) => (byRow ? input * n + output : output * k + input);
+  const { of } = groupsOf(dims, grid);
+  const codes = nearest.codes.slice();
+  const w = new Float64Array(k * n);
+  order.forEach((input, i) => {
+    for (let o = 0; o < n; o++) w[i * n + o] = values[at(input, o)]!;
+  });
+  const error = new Float64Array(n);
+  for (let i = 0; i < k; i++) {
+    const pivot = factor[i * k + i]!;
+    for (let o = 0; o < n; o++) {
+      const index = at(order[i]!, o);
+      const g = of(index);
+      const [scale, zero] = [grid.scale[g]!, grid.zeroPoint[g]!];
+      const code = Math.min(grid.range[1], Math.max(grid.range[0], roundToEven(w[i * n + o]! / scale) + zero));
+      codes[index] = code;
+      // Equation 2, with the row of the factor for the row of the inverse (step 3 of the paper).
+      error[o] = (w[i * n + o]! - (code - zero) * scale) / pivot;
+    }
+    for (let j = i + 1; j < k; j++) {
+      const f = factor[i * k + j]!;
+      if (f === 0) continue;
+      for (let o = 0, to = j * n; o < n; o++, to++) w[to]! -= f * error[o]!;
+    }
+  }
+  return { dims, grid, codes };
+}
+
+function orderOf(moments: Float64Array, k: number, byEnergy: boolean): readonly number[] {
+  const order = Array.from({ length: k }, (_, i) => i);
+  return byEnergy ? order.sort((a, b) => moments[b * k + b]! - moments[a * k + a]! || a - b) : order;
+}
+
+/**
+ * The upper triangular U with H^-1 = U^T U, where H are the damped moments in the given order: H = R R^T with R upper triangular, and U = R^-1.
+ * Damping grows until H is positive definite.
+ */
+function inverseFactor(moments: Float64Array, order: readonly number[], damping: number): Float64Array {
+  const k = order.length;
+  let mean = 0;
+  for (let i = 0; i < k; i++) mean += moments[i * k + i]! / k;
+  if (!Number.isFinite(mean)) throw new PareError("GPTQ: the second moments of the data are not finite");
+  for (let share = damping; ; share = Math.max(share, 1e-6) * 10) {
+    const h = new Float64Array(k * k);
+    for (let i = 0; i < k; i++) for (let j = 0; j < k; j++) h[i * k + j] = moments[order[i]! * k + order[j]!]!;
+    for (let i = 0; i < k; i++) h[i * k + i] = h[i * k + i]! > 0 ? h[i * k + i]! + share * mean : mean || 1;
+    if (upperCholesky(h, k)) return invertUpper(h, k);
+    if (share > 1e6)
+      throw new PareError("GPTQ: the second moments of the data are no second moments: not symmetric, or not finite");
+  }
+}
+/** In place: h = R R^T, R upper triangular. False where h is not positive definite. */
+function upperCholesky(h: Float64Array, k: number): boolean {
+  for (let j = k - 1; j >= 0; j--) {
+    for (let i = j; i >= 0; i--) {
+      let sum = h[i * k + j]!;
+      for (let m = j + 1; m < k; m++) sum -= h[i * k + m]! * h[j * k + m]!;
+      if (i === j) {
+        if (!(sum > 0)) return false;
+        h[i * k + j] = Math.sqrt(sum);
+      } else h[i * k + j] = sum / h[j * k + j]!;
+    }
+    for (let i = j + 1; i < k; i++) h[i * k + j] = 0;
+  }
+  return true;
+}
+/** R^-1 of an upper triangular R. */
+function invertUpper(r: Float64Array, k: number): Float64Array {
+  const inverse = new Float64Array(k * k);
+  for (let i = k - 1; i >= 0; i--) {
+    const d = 1 / r[i * k + i]!;
+    inverse[i * k + i] = d;
+    for (let m = i + 1; m < k; m++) {
+      const f = -d * r[i * k + m]!;
+      if (f !== 0) for (let j = m; j < k; j++) inverse[i * k + j]! += f * inverse[m * k + j]!;
+    }
+  }
+  return inverse;
+}
