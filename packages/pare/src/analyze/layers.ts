@@ -40,7 +40,12 @@ export function layersOf(graph: Graph, inferred: Pick<Inferred, "types"> = infer
       const term = inputs[input];
       const tensor = graph.initializers.get(weight);
       if (input === 0 || !term || tensor?.type !== "float32" || tensor.dims.length < 2) return [];
-      const kept = term.map((p) => p.letters.some((l) => inOutput.has(l.name) && !inData.has(l.name)));
+      // A letter that stands twice in the weight (h in a recurrent one) is summed over the second time.
+      const seen = new Set<string>();
+      const kept = term.map((p) => {
+        const fresh = p.letters.filter((l) => !seen.has(l.name) && seen.add(l.name));
+        return fresh.some((l) => inOutput.has(l.name) && !inData.has(l.name));
+      });
       if (kept.every(Boolean)) return [];
       const own = new Set(term.filter((_, d) => kept[d]).flatMap((p) => p.letters.map((l) => l.name)));
       const axis = out.findIndex((p) => p.letters.some((l) => own.has(l.name)));

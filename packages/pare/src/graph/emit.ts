@@ -53,6 +53,8 @@ export class Emitter {
     readonly prefix = "",
   ) {
     this.#taken = namesOf(graph);
+    // A new node is called after its output: onnxruntime refuses two nodes of one name.
+    for (const n of graph.nodes) if (n.name) this.#taken.add(n.name);
   }
 
   /** A name nobody uses yet. */

@@ -1,11 +1,12 @@
 /** Every compression method: one line each. */
 import type { Method } from "./method.js";
 import { magnitude } from "./prune/magnitude.js";
+import { structured } from "./prune/structured.js";
 import { cluster } from "./quantize/cluster.js";
 import { rateDistortion } from "./quantize/rate-distortion.js";
 import { dense } from "./train.js";
 
-export const methods: readonly Method[] = [dense, magnitude, cluster, rateDistortion];
+export const methods: readonly Method[] = [dense, magnitude, structured, cluster, rateDistortion];
 
 const byId: ReadonlyMap<string, Method> = new Map(methods.map((m) => [m.id, m]));
 

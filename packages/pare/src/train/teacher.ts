@@ -4,8 +4,8 @@ import { type Fitting, fit, fittings } from "../data/fit.js";
 import type { Engine } from "../engine/engine.js";
 import type { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
-import { draft, feeds, type Graph, type Node, type Subgraph } from "../graph/graph.js";
-import { withBodies } from "../graph/scope.js";
+import { draft, feeds, type Graph } from "../graph/graph.js";
+import { renamed } from "../graph/rename.js";
 import { raiseOpset } from "../passes/raise-opset.js";
 import type { TrainOptions } from "./options.js";
 import { fixedBatch, rebatch } from "./rebatch.js";
@@ -91,23 +91,4 @@ export function embedTeacher(
   for (const node of raised.nodes) for (const o of node.outputs) if (o !== "") names.set(o, g.fresh("teacher"));
   for (const node of raised.nodes) g.push({ ...renamed(node, names), name: "" });
   return names.get(raised.outputs[0]!.name)!;
-}
-
-/** Names of the outer graph change inside bodies too, unless a body has its own of that name. */
-function renamed(node: Node, names: ReadonlyMap<string, string>): Node {
-  const to = (name: string): string => names.get(name) ?? name;
-  const inside = withBodies(node, (body: Subgraph) => {
-    const own = new Set([
-      ...body.inputs.map((v) => v.name),
-      ...body.initializers.keys(),
-      ...body.nodes.flatMap((n) => n.outputs),
-    ]);
-    const outer = new Map([...names].filter(([name]) => !own.has(name)));
-    return {
-      ...body,
-      nodes: body.nodes.map((n) => renamed(n, outer)),
-      outputs: body.outputs.map((v) => ({ ...v, name: outer.get(v.name) ?? v.name })),
-    };
-  });
-  return { ...inside, inputs: node.inputs.map(to), outputs: node.outputs.map(to) };
 }

@@ -1,0 +1,53 @@
+/** What a network costs once channels are gone: a coupled graph and a kind of cost enter; a function of the channels leaves. */
+import type { Channel } from "../analyze/axes.js";
+import type { Coupling } from "../analyze/couple.js";
+import { cut } from "../analyze/cut.js";
+import { infer } from "../analyze/infer.js";
+import { bytesTally, macsTally } from "../analyze/tally.js";
+import type { Engine } from "../engine/engine.js";
+import { latency } from "../engine/latency.js";
+import type { LayerTimes } from "../engine/layer-times.js";
+import { feeds, type Graph } from "../graph/graph.js";
+import { recordOf } from "../ops/registry.js";
+import type { Cost } from "./widths.js";
+
+export const costKinds = ["macs", "bytes", "latency"] as const;
+export type CostKind = (typeof costKinds)[number];
+
+/** Timed runs of a whole network. */
+const runs = 40;
+
+/** Latency is a sum over a table of layers, each timed alone once for every size it takes, and the time that the whole network takes besides. */
+export async function costOf(kind: CostKind, coupling: Coupling, engine: Engine, times: LayerTimes): Promise<Cost> {
+  if (kind === "macs") return macsTally(coupling);
+  if (kind === "bytes") return bytesTally(coupling);
+  const dims = dimsOf(coupling);
+  const layersMs = async (graph: Graph): Promise<number> => {
+    const { types } = infer(graph, { inputs: dims });
+    let sum = 0;
+    for (const node of graph.nodes)
+      if (recordOf(node)?.quant === "weights")
+        sum += await times.ms(graph, { node, x: node.inputs.map((name) => types.get(name) ?? null) });
+    return sum;
+  };
+  const [whole] = await latency(engine, [coupling.graph], { runs, dims });
+  const rest = Math.max(0, whole!.minMs - (await layersMs(coupling.graph)));
+  return async (removed: ReadonlySet<Channel>) =>
+    rest + (await layersMs(removed.size ? cut(coupling, removed) : coupling.graph));
+}
+
+/** The dims that inputs were coupled with. */
+export function dimsOf(coupling: Coupling): Record<string, readonly number[]> {
+  return Object.fromEntries(
+    feeds(coupling.graph).flatMap((v) => {
+      const shape = coupling.inferred.types.get(v.name)?.shape;
+      return shape?.every((d) => typeof d === "number") ? [[v.name, shape as readonly number[]]] : [];
+    }),
+  );
+}
+
+/** The second network's time over the first's, run alternately. */
+export async function latencyRatio(engine: Engine, before: Graph, after: Graph, coupling: Coupling): Promise<number> {
+  const [a, b] = await latency(engine, [before, after], { runs, dims: dimsOf(coupling) });
+  return b!.medianMs / a!.medianMs;
+}

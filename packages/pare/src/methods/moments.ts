@@ -1,0 +1,70 @@
+/** Second moments of a layer: a graph, one of its layers and what it should give enter; X X^T, Y X^T and the sums over the data leave. */
+import type { Layer } from "../analyze/layers.js";
+import type { Dataset } from "../data/dataset.js";
+import type { Engine } from "../engine/engine.js";
+import type { Emitter } from "../graph/emit.js";
+import type { Graph } from "../graph/graph.js";
+import { observe } from "../importance/observe.js";
+import { unroll } from "../importance/unroll.js";
+import type { Unrolled } from "../ops/record.js";
+
+/** Sums over samples and positions, of a layer Y [g o n] = W [g o k] X [g k n]. */
+export interface Moments {
+  readonly as: Unrolled;
+  /** n, over all samples. */
+  readonly count: number;
+  /** [g k k]. */
+  readonly xx: Float64Array;
+  /** [g o k]. */
+  readonly yx: Float64Array;
+  /** [g k], [g o]: sums. */
+  readonly x: Float64Array;
+  readonly y: Float64Array;
+  /** [g o]: sums of squares. */
+  readonly yy: Float64Array;
+}
+export interface Calibration {
+  readonly data: Dataset;
+  /** How many are read, evenly spread. */
+  readonly samples: number;
+  readonly engine: Engine;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * `graph` at the current opset, `layer` one of its layers. `wanted` emits what the layer should give, shaped as its output (the output itself unless
+ * said). null for a layer that is no matrix product.
+ */
+export async function momentsOf(
+  graph: Graph,
+  layer: Layer,
+  o: Calibration,
+  wanted?: (g: Emitter) => string,
+): Promise<Moments | null> {
+  let as: Unrolled | null = null;
+  const sums: Float64Array[] = [];
+  let count = 0;
+  const emit = (g: Emitter): string[] => {
+    const target = wanted?.(g) ?? layer.node.outputs[0]!;
+    as = unroll(g, { ...layer, node: { ...layer.node, outputs: [target] } });
+    if (!as) return [];
+    const columns = g.transpose(as.x, [0, 2, 1]);
+    return [
+      g.op("MatMul", [as.x, columns]),
+      g.op("MatMul", [as.y, columns]),
+      g.reduceSum(as.x, [2]),
+      g.reduceSum(as.y, [2]),
+      g.op("ReduceSumSquare", [as.y, g.ints([2])], { keepdims: 0 }),
+      g.cast(g.op("Shape", [as.x], { start: 2 }), "float32"),
+    ];
+  };
+  await observe({ graph, ...o, signal: o.signal }, emit, (values) => {
+    values.forEach(({ data }, k) => {
+      const sum = (sums[k] ??= new Float64Array(data.length));
+      for (let i = 0; i < sum.length; i++) sum[i]! += (data as Float32Array)[i]!;
+    });
+  });
+  if (!as) return null;
+  count = sums[5]![0]!;
+  return { as, count, xx: sums[0]!, yx: sums[1]!, x: sums[2]!, y: sums[3]!, yy: sums[4]! };
+}
