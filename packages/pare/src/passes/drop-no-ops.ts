@@ -23,7 +23,7 @@ function dropIn(body: Subgraph, known: Known): Subgraph {
   const nodes: Node[] = [];
   let changed = false;
   for (const old of body.nodes) {
-    const n = simpler(rereading(old, to), known, makers);
+    const n = simpler(constantLast(rereading(old, to), known), known, makers);
     changed ||= n !== old;
     for (const o of n.outputs) if (o) makers.set(o, n);
     const [x, y] = [n.inputs[0], n.outputs[0]];
@@ -51,6 +51,13 @@ function dropIn(body: Subgraph, known: Known): Subgraph {
 const captured = (body: Subgraph, name: string): boolean =>
   body.nodes.some((n) => !n.inputs.includes(name) && rereading(n, (x) => (x === name ? `${name}\u0000` : x)) !== n);
 
+/** x + c for c + x, where x is computed. */
+function constantLast(n: Node, known: Known): Node {
+  if (n.domain !== "" || !(n.op === "Add" || n.op === "Mul") || n.inputs.length !== 2) return n;
+  const [a, b] = n.inputs as [string, string];
+  return known.valueOf(a) && !known.valueOf(b) ? { ...n, inputs: [b, a] } : n;
+}
+
 /** A node in a shorter form: two transposes in one; an initial state of zeros, which is the default, left out. */
 function simpler(n: Node, known: Known, makers: ReadonlyMap<string, Node>): Node {
   if (n.domain !== "") return n;
@@ -66,11 +73,17 @@ function simpler(n: Node, known: Known, makers: ReadonlyMap<string, Node>): Node
       : n;
   }
   const states = { LSTM: [5, 6], GRU: [5], RNN: [5] }[n.op];
-  if (!states?.some((i) => n.inputs[i] && zeros(known.valueOf(n.inputs[i])))) return n;
-  const inputs = n.inputs.map((name, i) => (states.includes(i) && name && zeros(known.valueOf(name)) ? "" : name));
+  const blank = (name: string | undefined) => {
+    const maker = name ? makers.get(name) : undefined;
+    if (maker?.op === "ConstantOfShape") return zeros(new Attributes(maker, known.opset).tensor("value") ?? nothing);
+    return Boolean(name) && zeros(known.valueOf(name!));
+  };
+  if (!states?.some((i) => blank(n.inputs[i]))) return n;
+  const inputs = n.inputs.map((name, i) => (states.includes(i) && blank(name) ? "" : name));
   while (inputs.at(-1) === "") inputs.pop();
   return { ...n, inputs };
 }
+const nothing: Tensor = { type: "float32", dims: [0], bytes: new Uint8Array(0) };
 const zeros = (t: Tensor | null): boolean => t?.bytes.every((b) => b === 0) ?? false;
 
 function permOf(n: Node, known: Known): readonly number[] | null {
@@ -104,6 +117,7 @@ const rules: Readonly<Record<string, Rule>> = {
   Expand: sameForm,
   Tile: sameForm,
   Concat: (n) => n.inputs.length === 1,
+  Split: (n) => n.outputs.length === 1,
   Sum: (n) => n.inputs.length === 1,
   Max: (n) => n.inputs.length === 1,
   Min: (n) => n.inputs.length === 1,

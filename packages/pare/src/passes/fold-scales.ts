@@ -34,7 +34,10 @@ function foldBody(body: Subgraph, known: Known): Subgraph {
     initializers: new Map(body.initializers),
     merged: new Map(),
   };
-  for (const n of body.nodes) foldInto(work, n, known);
+  for (const n of body.nodes) {
+    foldInto(work, n, known);
+    if (!work.merged.has(n)) factorInto(work, n, known);
+  }
   if (work.merged.size === 0) return body;
   const nodes = body.nodes.flatMap((n) => work.merged.get(n) ?? (work.merged.has(n) ? [] : [n]));
   return { ...body, nodes, initializers: work.initializers };
@@ -46,6 +49,42 @@ interface Work {
   /** What stands in the place of a node; null: nothing. */
   readonly merged: Map<Node, Node | null>;
 }
+
+/** A factor of a product of computed values -> the weight of one of them, through what only moves elements. */
+function factorInto(work: Work, next: Node, known: Known): void {
+  const { makers, counts, initializers } = work;
+  const [x, constants] = operands(next, known);
+  const [factor] = constants;
+  if (
+    x === null ||
+    !(next.op === "Mul" || next.op === "Div") ||
+    factor?.type !== "float32" ||
+    sizeOf(factor.dims) !== 1
+  )
+    return;
+  const product = makers.get(x);
+  if (product?.op !== "MatMul" || counts.get(x) !== 1 || factor.dims.length > 2) return;
+  const value = next.op === "Mul" ? float32sOf(factor)[0]! : 1 / float32sOf(factor)[0]!;
+  for (const side of product.inputs) {
+    let name = side;
+    let maker = makers.get(name);
+    while (maker && counts.get(name) === 1 && moving.has(maker.op) && maker.domain === "") {
+      name = maker.inputs[0]!;
+      maker = makers.get(name);
+    }
+    const weight = maker?.op === "MatMul" && maker.domain === "" ? initializers.get(maker.inputs[1]!) : undefined;
+    if (!maker || counts.get(name) !== 1 || weight?.type !== "float32" || counts.get(maker.inputs[1]!) !== 1) continue;
+    const scaled = float32sOf(weight).map((w) => w * value);
+    if (!scaled.every(Number.isFinite)) continue;
+    initializers.set(maker.inputs[1]!, floats(scaled, weight.dims));
+    const merged = { ...product, outputs: [next.outputs[0]!] };
+    work.merged.set(product, null);
+    work.merged.set(next, merged);
+    makers.set(next.outputs[0]!, merged);
+    return;
+  }
+}
+const moving = new Set(["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten"]);
 
 /** Lets the contraction before `next` do its work, where that is possible. */
 function foldInto(work: Work, next: Node, known: Known): void {

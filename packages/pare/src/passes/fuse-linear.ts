@@ -1,4 +1,4 @@
-/** MatMul by a constant and the addition of a row -> Gemm; zeros that a Pad puts around a convolution's input -> the convolution's own. */
+/** MatMul by a constant and the addition of a row -> Gemm; zeros that a Pad puts around the input of a convolution or pooling -> its own. */
 import { infer } from "../analyze/infer.js";
 import { attribute, node as makeNode } from "../graph/emit.js";
 import type { Graph, Node, Subgraph } from "../graph/graph.js";
@@ -49,9 +49,9 @@ function gemmOf(n: Node, known: Known, alone: Alone): Fused | null {
   return null;
 }
 
-/** Pad with zeros along the spatial axes, then Conv. */
+/** Pad with zeros along the spatial axes, then Conv or an AveragePool that counts them. */
 function paddedConv(n: Node, known: Known, alone: Alone): Fused | null {
-  const gone = n.op === "Conv" ? alone(n.inputs[0]) : undefined;
+  const gone = n.op === "Conv" || n.op === "AveragePool" ? alone(n.inputs[0]) : undefined;
   if (gone?.op !== "Pad" || known.opset < 2) return null;
   const [pad, conv] = [new Attributes(gone, known.opset), new Attributes(n, known.opset)];
   const stated = known.opset >= 11 ? known.valueOf(gone.inputs[1] ?? "") : null;
@@ -63,6 +63,9 @@ function paddedConv(n: Node, known: Known, alone: Alone): Fused | null {
   const rank = pads.length / 2;
   const [before, after] = [pads.slice(0, rank), pads.slice(rank)];
   if ([before[0], before[1], after[0], after[1]].some((p) => p !== 0) || pads.some((p) => p < 0)) return null;
+  const pooled = n.op === "AveragePool" ? { count_include_pad: attribute(1) } : {};
+  const plain = conv.ints("pads", [0]).every((p) => p === 0) && conv.int("ceil_mode", 0) === 0 && known.opset >= 7;
+  if (n.op === "AveragePool" && !plain && conv.int("count_include_pad", 0) === 0) return null;
   const own = conv.ints("pads", Array<number>(2 * (rank - 2)).fill(0));
   const sum = [...before.slice(2), ...after.slice(2)].map((p, i) => p + own[i]!);
   const { auto_pad: _, ...attributes } = n.attributes;
@@ -71,7 +74,7 @@ function paddedConv(n: Node, known: Known, alone: Alone): Fused | null {
     node: {
       ...n,
       inputs: [gone.inputs[0]!, ...n.inputs.slice(1)],
-      attributes: { ...attributes, pads: attribute(sum) },
+      attributes: { ...attributes, ...pooled, pads: attribute(sum) },
     },
   };
 }

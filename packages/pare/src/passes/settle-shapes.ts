@@ -4,6 +4,7 @@ import { node as makeNode } from "../graph/emit.js";
 import type { Graph, Node, Shape, Subgraph, Tensor } from "../graph/graph.js";
 import { int64s } from "../graph/tensor.js";
 import { recordOf } from "../ops/registry.js";
+import { Attributes } from "../ops/site.js";
 import { eachBody, type Known, producers } from "./each-body.js";
 
 /** The same graph; lengths that stay open stay computed or become 0 and -1 of a Reshape. `inputs`: dims that inputs are given from now on. */
@@ -35,13 +36,24 @@ function settleBody(body: Subgraph, known: Known): Subgraph {
 const cheap = (t: Tensor): boolean => t.bytes.length <= 512;
 
 const views = new Set(["Reshape", "Flatten", "Squeeze", "Unsqueeze"]);
-const isView = (n: Node | undefined): boolean => n !== undefined && n.domain === "" && views.has(n.op);
+/** Whether a node keeps the elements in their order: a Transpose that moves axes of length one does, and a Split in one part. */
+function isView(n: Node | undefined, known: Known): boolean {
+  if (n?.domain !== "") return false;
+  if (views.has(n.op)) return true;
+  if (n.op === "Split") return n.outputs.length === 1;
+  if (n.op !== "Transpose") return false;
+  const shape = known.typeOf(n.inputs[0]!)?.shape;
+  const perm = new Attributes(n, known.opset).ints("perm");
+  if (!shape || !perm) return false;
+  const moved = perm.filter((p) => shape[p] !== 1);
+  return moved.every((p, i) => i === 0 || moved[i - 1]! < p);
+}
 
 /** A view of a view, or a Reshape whose target is computed, as one Reshape with a constant target where at most one length is open. */
 function asReshape(n: Node, known: Known, makers: ReadonlyMap<string, Node>, initializers: Map<string, Tensor>): Node {
-  if (!isView(n) || known.opset < 5) return n;
+  if (!isView(n, known) || known.opset < 5) return n;
   let [root] = n.inputs as [string];
-  for (let maker = makers.get(root); isView(maker); maker = makers.get(root)) root = maker!.inputs[0]!;
+  for (let maker = makers.get(root); isView(maker, known); maker = makers.get(root)) root = maker!.inputs[0]!;
   const chained = root !== n.inputs[0];
   const computed =
     n.op === "Reshape" && n.inputs[1] !== undefined && !initializers.has(n.inputs[1]) && !known.valueOf(n.inputs[1]);

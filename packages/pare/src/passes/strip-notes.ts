@@ -13,7 +13,15 @@ function stripBody(body: Subgraph): Subgraph {
   const initializers = new Map([...body.initializers].map(([name, t]) => [name, withoutDoc(t)]));
   const unknown = new Set(body.nodes.flatMap((n) => (recordOf(n) ? [] : n.outputs)));
   const values = new Map([...body.values].filter(([name]) => unknown.has(name)));
-  return { ...body, nodes, initializers, values };
+  const bare = withoutDoc(body);
+  return {
+    ...bare,
+    nodes,
+    initializers,
+    inputs: body.inputs.map(withoutDoc),
+    outputs: body.outputs.map(withoutDoc),
+    values,
+  };
 }
 /** Unknown fields stay; a doc string goes. */
 function withoutDoc<T extends { readonly extra?: unknown }>(thing: T): T {
