@@ -85,7 +85,7 @@ class Calibration {
   #together(): number {
     if (this.#runs === 0 || !this.#batches) return 1;
     const size = this.#sums.reduce((all, s) => all + s.size, 0);
-    const sampled = this.#sampled.length * this.#perSample;
+    const sampled = this.#sampled.reduce((all, s) => all + Math.min(s.size, this.#perSample), 0);
     const most = Math.min(elementsPerRun / Math.max(1, size), mostPerRun / Math.max(1, sampled));
     return Math.max(1, Math.min(mostSamplesPerRun, Math.floor(most)));
   }
