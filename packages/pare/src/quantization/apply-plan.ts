@@ -127,10 +127,10 @@ class Applier {
   }
   /** A float node that shares a weight with a quantized one reads floats made of the codes, so that the weight is not stored twice. */
   #sharedInputs(at: Placed, inputs: string[], sheet: Sheet): void {
-    const { store, replacing } = this.job;
+    const { store, replacing, target } = this.job;
     at.node.inputs.forEach((name, i) => {
       const q = inputs[i] === name ? replacing.get(name) : undefined;
-      if (q) inputs[i] = unpacked(sheet, store.codes(name, q), q);
+      if (q) inputs[i] = unpacked(sheet, store.codes(name, q), q, target);
     });
   }
 }

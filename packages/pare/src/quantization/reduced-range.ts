@@ -22,7 +22,7 @@ async function ask(engine: Engine): Promise<ReducedRange> {
   const reduced = await overflows(engine);
   const note = reduced
     ? "this processor has no VNNI: onnxruntime adds products of 8-bit integers in 16 bits, where two large ones overflow; scales of int8 weights leave room for that"
-    : "products of 8-bit integers do not overflow on this processor: weights use the whole of int8; on x64 processors without VNNI (before 2019) they would";
+    : "products of 8-bit integers do not overflow here: weights use the whole of int8; in onnxruntime on x64 processors without VNNI they would";
   return { reduced, note };
 }
 

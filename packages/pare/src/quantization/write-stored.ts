@@ -3,7 +3,7 @@ import { PareError } from "../graph/error.js";
 import { float16Bits } from "../graph/float16.js";
 import { float32sOf } from "../graph/tensor.js";
 import type { Job } from "./job.js";
-import type { LayerPlan, QuantizedTensor } from "./plan.js";
+import type { LayerPlan, QuantizedTensor, Target } from "./plan.js";
 import type { Placed } from "./wiring.js";
 import type { Sheet } from "./writer.js";
 
@@ -11,9 +11,11 @@ import type { Sheet } from "./writer.js";
  * Cast, subtraction of a zero point, product with the scales: plain arithmetic on constants, which onnxruntime folds when it loads the model,
  * while it leaves DequantizeLinear to every run. Returns the float's name.
  */
-export function unpacked(sheet: Sheet, codes: string, q: QuantizedTensor): string {
+export function unpacked(sheet: Sheet, codes: string, q: QuantizedTensor, target: Target): string {
   const { zeroPoint, axis, block, type } = q.grid;
-  if (type === "int4" || type === "uint4") sheet.w.opset = Math.max(sheet.w.opset, 21);
+  const four = type === "int4" || type === "uint4";
+  if (four) sheet.w.opset = Math.max(sheet.w.opset, 21);
+  if (four && target === "ort-web-webgpu") return blockwise(sheet, codes, q);
   const shape = scaleShape(q);
   const spread = (values: Float32Array): string => {
     const name = sheet.floats(values, shape);
@@ -23,6 +25,15 @@ export function unpacked(sheet: Sheet, codes: string, q: QuantizedTensor): strin
   let float = sheet.op("Cast", [codes], { to: 1 });
   if (zeroPoint.some((z) => z !== 0)) float = sheet.op("Sub", [float, spread(Float32Array.from(zeroPoint))]);
   return sheet.op("Mul", [float, spread(q.grid.scale)]);
+}
+
+/** DequantizeLinear with blocks: onnxruntime-web's WebGPU provider has no Cast of 4-bit types. */
+function blockwise(sheet: Sheet, codes: string, q: QuantizedTensor): string {
+  const { zeroPoint, axis, block, type, scale } = q.grid;
+  const shape = block === null ? (axis === null ? [] : [scale.length]) : scaleShape(q);
+  const zero = zeroPoint.some((z) => z !== 0) ? [sheet.codes(type, zeroPoint, shape)] : [];
+  const attributes = axis === null ? {} : block === null ? { axis } : { axis, block_size: block };
+  return sheet.op("DequantizeLinear", [codes, sheet.floats(scale, shape), ...zero], attributes);
 }
 
 /** The scales' shape, which broadcasts to the weight's unless blocks are shorter than their axis. */
@@ -54,7 +65,7 @@ export function storedInputs(job: Job, at: Placed, inputs: string[], layer: Laye
   for (const i of job.candidates.get(at.key)!.weights) {
     const name = inputs[i]!;
     const q = job.replacing.get(name);
-    if (q) inputs[i] = unpacked(sheet, job.store.codes(name, q), q);
+    if (q) inputs[i] = unpacked(sheet, job.store.codes(name, q), q, job.target);
     else if (layer.format === "float16") inputs[i] = halved(job, name, sheet);
   }
 }
