@@ -1,4 +1,10 @@
 /** Every compression method: one line each. */
+import { auto } from "./low-rank-auto.js";
+import { cp } from "./lowrank/cp.js";
+import { depthwiseSeparable } from "./lowrank/depthwise-separable.js";
+import { spatial } from "./lowrank/spatial.js";
+import { svd } from "./lowrank/svd.js";
+import { tucker2 } from "./lowrank/tucker2.js";
 import type { Method } from "./method.js";
 import { magnitude } from "./prune/magnitude.js";
 import { structured } from "./prune/structured.js";
@@ -6,7 +12,19 @@ import { cluster } from "./quantize/cluster.js";
 import { rateDistortion } from "./quantize/rate-distortion.js";
 import { dense } from "./train.js";
 
-export const methods: readonly Method[] = [dense, magnitude, structured, cluster, rateDistortion];
+export const methods: readonly Method[] = [
+  dense,
+  magnitude,
+  structured,
+  cluster,
+  rateDistortion,
+  svd,
+  tucker2,
+  spatial,
+  cp,
+  depthwiseSeparable,
+  auto,
+];
 
 const byId: ReadonlyMap<string, Method> = new Map(methods.map((m) => [m.id, m]));
 

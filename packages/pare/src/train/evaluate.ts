@@ -1,5 +1,4 @@
 /** A graph and data come in; loss, top-1 and top-5 over the data go out. */
-import { infer } from "../analyze/infer.js";
 import type { Dataset, Field } from "../data/dataset.js";
 import { fit } from "../data/fit.js";
 import { spread } from "../data/views.js";
@@ -13,7 +12,7 @@ import { float32sOf, sizeOf } from "../graph/tensor.js";
 import { checkLabels } from "./fill.js";
 import { lossOf, type Rows } from "./loss-values.js";
 import type { LossFunction, LossKind, Metrics } from "./options.js";
-import { fixedBatch, rebatch } from "./rebatch.js";
+import { fixedBatch, openBatch } from "./rebatch.js";
 import { softmaxBehind } from "./softmax-behind.js";
 
 export interface EvaluateOptions {
@@ -70,14 +69,8 @@ function batched(graph: Graph, wanted: number): { model: Graph; size: BatchSize 
     throw new PareError(`batch size ${wanted} should be a whole number from 1`, "usage");
   const fixed = fixedBatch(graph);
   if (fixed === null) return { model: graph, size: { batch: wanted, fixed: false } };
-  const free = rebatch(graph, "batch");
-  try {
-    const { types } = infer(free);
-    if (free.outputs.every((v) => types.get(v.name)?.shape?.[0] === "batch"))
-      return { model: free, size: { batch: wanted, fixed: false } };
-  } catch (error) {
-    if (!(error instanceof PareError)) throw error;
-  }
+  const free = openBatch(graph);
+  if (free !== graph) return { model: free, size: { batch: wanted, fixed: false } };
   return { model: graph, size: { batch: fixed, fixed: true } };
 }
 

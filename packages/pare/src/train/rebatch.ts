@@ -1,6 +1,7 @@
 /** A graph whose batch is written into it comes in; the same graph for another batch goes out. */
 import { infer } from "../analyze/infer.js";
 import { Emitter } from "../graph/emit.js";
+import { PareError } from "../graph/error.js";
 import { type Dim, draft, feeds, type Graph, type Node } from "../graph/graph.js";
 import { int64s } from "../graph/tensor.js";
 import { recordOf } from "../ops/registry.js";
@@ -43,4 +44,17 @@ export function rebatch(graph: Graph, batch: Dim): Graph {
     return { ...node, inputs: [node.inputs[0]!, shape] };
   });
   return out;
+}
+
+/** The graph with an open batch, where shape inference says that all its outputs then have it; else the graph itself. */
+export function openBatch(graph: Graph): Graph {
+  if (fixedBatch(graph) === null) return graph;
+  const free = rebatch(graph, "batch");
+  try {
+    const { types } = infer(free);
+    return free.outputs.every((v) => types.get(v.name)?.shape?.[0] === "batch") ? free : graph;
+  } catch (error) {
+    if (error instanceof PareError) return graph;
+    throw error;
+  }
 }

@@ -1,0 +1,63 @@
+/** Symmetric positive definite matrices: a matrix enters, its triangle leaves; linear systems are solved with it. */
+import { PareError } from "../graph/error.js";
+import { dot, type Matrix, matrix, rowOf } from "./matrix.js";
+
+/** L [n n], lower, with a = L L^T. Throws PareError where `a` is not positive definite. */
+export function cholesky(a: Matrix): Matrix {
+  const n = a.rows;
+  const l = matrix(n, n);
+  for (let i = 0; i < n; i++) {
+    const row = rowOf(l, i);
+    for (let j = 0; j <= i; j++) {
+      const rest = a.data[i * n + j]! - dot(row.subarray(0, j), l.data.subarray(j * n, j * n + j));
+      if (j < i) row[j] = rest / l.data[j * n + j]!;
+      else if (rest > 0) row[i] = Math.sqrt(rest);
+      else
+        throw new PareError(
+          `a ${n} x ${n} matrix is not positive definite at row ${i}: give more samples, or a larger ridge`,
+        );
+    }
+  }
+  return l;
+}
+
+/** X [m n] with X a = b, a = L L^T: every row of b [m n] is a right-hand side. */
+export function solveRows(l: Matrix, b: Matrix): Matrix {
+  const n = l.rows;
+  const x = matrix(b.rows, n, b.data.slice());
+  for (let r = 0; r < b.rows; r++) {
+    const row = rowOf(x, r);
+    for (let i = 0; i < n; i++)
+      row[i] = (row[i]! - dot(l.data.subarray(i * n, i * n + i), row.subarray(0, i))) / l.data[i * n + i]!;
+    solveUpper(l, row);
+  }
+  return x;
+}
+
+/** x with L^T x = y, in the place of y. */
+function solveUpper(l: Matrix, y: Float64Array): void {
+  const n = l.rows;
+  for (let i = n - 1; i >= 0; i--) {
+    const value = y[i]! / l.data[i * n + i]!;
+    y[i] = value;
+    const row = rowOf(l, i);
+    for (let j = 0; j < i; j++) y[j]! -= value * row[j]!;
+  }
+}
+
+/** X [m n] with X L = b, row by row. */
+export function solveLower(l: Matrix, b: Matrix): Matrix {
+  const x = matrix(b.rows, l.rows, b.data.slice());
+  for (let r = 0; r < b.rows; r++) solveUpper(l, rowOf(x, r));
+  return x;
+}
+
+/** a with `share` of its mean diagonal added to the diagonal; what is all zero gets ones. */
+export function ridged(a: Matrix, share: number): Matrix {
+  const out = matrix(a.rows, a.cols, a.data.slice());
+  let trace = 0;
+  for (let i = 0; i < a.rows; i++) trace += a.data[i * a.cols + i]!;
+  const add = trace > 0 ? (share * trace) / a.rows : 1;
+  for (let i = 0; i < a.rows; i++) out.data[i * a.cols + i]! += add;
+  return out;
+}

@@ -1,0 +1,77 @@
+/** Dense float64 matrices, row-major: two enter, their product leaves. */
+
+export interface Matrix {
+  readonly rows: number;
+  readonly cols: number;
+  /** [rows cols] */
+  readonly data: Float64Array;
+}
+
+/** A matrix over `data` (shared), or of zeros. */
+export const matrix = (rows: number, cols: number, data = new Float64Array(rows * cols)): Matrix => ({
+  rows,
+  cols,
+  data,
+});
+
+export const rowOf = (a: Matrix, i: number): Float64Array => a.data.subarray(i * a.cols, (i + 1) * a.cols);
+
+export function transpose(a: Matrix): Matrix {
+  const out = matrix(a.cols, a.rows);
+  for (let i = 0; i < a.rows; i++) for (let j = 0; j < a.cols; j++) out.data[j * a.rows + i] = a.data[i * a.cols + j]!;
+  return out;
+}
+
+/** to += factor x from, element by element. */
+export function addScaled(to: Float64Array, factor: number, from: Float64Array): void {
+  for (let i = 0; i < to.length; i++) to[i]! += factor * from[i]!;
+}
+
+export function dot(a: Float64Array, b: Float64Array): number {
+  let even = 0;
+  let odd = 0;
+  const n = a.length & ~1;
+  for (let i = 0; i < n; i += 2) {
+    even += a[i]! * b[i]!;
+    odd += a[i + 1]! * b[i + 1]!;
+  }
+  return even + odd + (n < a.length ? a[n]! * b[n]! : 0);
+}
+
+/** a [m k] times b [k n]. Zeros of `a` cost nothing. */
+export function multiply(a: Matrix, b: Matrix): Matrix {
+  const out = matrix(a.rows, b.cols);
+  for (let i = 0; i < a.rows; i++) {
+    const row = rowOf(out, i);
+    for (let k = 0; k < a.cols; k++) {
+      const factor = a.data[i * a.cols + k]!;
+      if (factor !== 0) addScaled(row, factor, rowOf(b, k));
+    }
+  }
+  return out;
+}
+
+/** a [m k] times b [n k] transposed. */
+export function multiplyTransposed(a: Matrix, b: Matrix): Matrix {
+  const out = matrix(a.rows, b.rows);
+  for (let i = 0; i < a.rows; i++) {
+    const row = rowOf(a, i);
+    for (let j = 0; j < b.rows; j++) out.data[i * b.rows + j] = dot(row, rowOf(b, j));
+  }
+  return out;
+}
+
+/** a [m k] times its own transpose: symmetric [m m]. */
+export function gram(a: Matrix): Matrix {
+  const out = matrix(a.rows, a.rows);
+  for (let i = 0; i < a.rows; i++)
+    for (let j = 0; j <= i; j++) {
+      const value = dot(rowOf(a, i), rowOf(a, j));
+      out.data[i * a.rows + j] = value;
+      out.data[j * a.rows + i] = value;
+    }
+  return out;
+}
+
+/** The first `count` rows. */
+export const firstRows = (a: Matrix, count: number): Matrix => matrix(count, a.cols, a.data.slice(0, count * a.cols));

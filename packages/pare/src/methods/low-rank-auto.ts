@@ -1,0 +1,21 @@
+/** Every factorization at once: each layer gets the one, and the ranks, that lose least for what they save. */
+import { lowRankOptions, lowRankStage } from "./low-rank.js";
+import { cpFactorizer } from "./lowrank/cp.js";
+import { separableFactorizer } from "./lowrank/depthwise-separable.js";
+import { spatialFactorizer } from "./lowrank/spatial.js";
+import { svdFactorizer } from "./lowrank/svd.js";
+import { tucker2Factorizer } from "./lowrank/tucker2.js";
+import { method } from "./method.js";
+
+/** In the order of preference where two are equal. */
+export const factorizers = [svdFactorizer, spatialFactorizer, tucker2Factorizer, cpFactorizer, separableFactorizer];
+
+/** The same options as each of them; ranks by layer go to the factorizers that take as many. */
+export const auto = method({
+  id: "lowrank/auto",
+  paper: "the methods lowrank/*, chosen among by foreseen error and measured time",
+  needs: ["calibration", "training"],
+  options: lowRankOptions,
+  atZero: { macs: 1, train: { epochs: 0 } },
+  apply: (graph, o, tools) => lowRankStage(graph, o, tools, factorizers),
+});
