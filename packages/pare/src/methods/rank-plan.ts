@@ -11,7 +11,6 @@ import type { Factorizer, Ranks } from "../linear/factorizer.js";
 import type { LinearLayer } from "../linear/layers.js";
 import type { Moments } from "../linear/moments.js";
 import { allocate } from "./allocate-ranks.js";
-import { StageTimes } from "./stage-times.js";
 import type { Note } from "./method.js";
 import {
   choicesFor,
@@ -22,6 +21,7 @@ import {
   rankGrid,
   type Size,
 } from "./rank-choices.js";
+import { StageTimes } from "./stage-times.js";
 
 export interface RankTarget {
   readonly kind: "macs" | "bytes" | "latency";
