@@ -1,12 +1,15 @@
 /** The library's whole public face. */
 export { type Inspection, type InspectOptions, inspect } from "./analyze/inspect.js";
 export { type Differentiated, differentiate } from "./autodiff/differentiate.js";
+export { type CompareOptions, type Comparison, compare } from "./compare.js";
 export type { Finished as CompressResult } from "./compress/finish.js";
 export type { CompressOptions, CompressProgress } from "./compress/job.js";
 export { compress } from "./compress.js";
 export type { Batch, Dataset, Field } from "./data/dataset.js";
 export { fromArrays } from "./data/from-table.js";
 export { type OpenOptions, open, openSplits } from "./data/open.js";
+export { openSamples, samplesOf } from "./data/open-samples.js";
+export type { Samples } from "./data/samples.js";
 export { split, subset } from "./data/views.js";
 export type { Engine, NDArray, Session, SessionOptions } from "./engine/engine.js";
 export { latency } from "./engine/latency.js";
@@ -24,9 +27,11 @@ export { NetworkBuilder } from "./methods/architecture/builder.js";
 export { network, networkNames } from "./methods/architecture/networks.js";
 export { parseRecipe, type Recipe, type RecipeInput } from "./methods/recipe.js";
 export { type PackOptions, pack, unpack } from "./pack/pack.js";
+export { type Quantized, type QuantizeOptions, quantize } from "./quantize.js";
 export { recipes } from "./recipes/recipes.js";
 export { type ReportFacts, reportFacts } from "./report/facts.js";
 export { html } from "./report/html.js";
+export { type Simplified, type SimplifyOptions, simplify } from "./simplify.js";
 export { type EvaluateOptions, evaluate } from "./train/evaluate.js";
 export type { EpochMetrics, Metrics, TrainOptions, TrainProgress, TrainResult } from "./train/options.js";
 export { train } from "./train/train.js";

@@ -2,7 +2,10 @@
 import { type Command, Option } from "commander";
 import type { Dataset } from "../data/dataset.js";
 import { type OpenOptions, open, openSplits, type Split } from "../data/open.js";
+import { openSamples } from "../data/open-samples.js";
 import type { Layout } from "../data/raw-array.js";
+import type { Samples } from "../data/samples.js";
+import type { Graph } from "../graph/graph.js";
 import { positive } from "./parse.js";
 import { say } from "./progress.js";
 
@@ -23,9 +26,11 @@ Data (--data) is one of
   a folder       one sub-folder of .png or .jpg images per class
   a module       ./my-data.mjs that exports an async iterable of { x, label }`;
 
-export function dataOptions(command: Command): Command {
+/** `needed`: whether the command makes no sense without --data. */
+export function dataOptions(command: Command, needed = true): Command {
+  const data = new Option("--data <source>", "what to read: a name, file, folder or module (see below)");
   return command
-    .requiredOption("--data <source>", "what to read: a name, file, folder or module (see below)")
+    .addOption(needed ? data.makeOptionMandatory() : data)
     .option("--split <name>", "train, validation or test, where the source has them")
     .option("--limit <n>", "use n samples, evenly spread", positive)
     .option("--normalize <mean/std>", "per channel: 0.4914,0.4822,0.4465/0.247,0.2435,0.2616")
@@ -54,6 +59,11 @@ const given = ({ limit, normalize, layout, label, regression }: DataOptions): Op
 /** Opens what --data names; `split` is used where the user named none. */
 export function openData(options: DataOptions, split: Split): Promise<Dataset> {
   return open(options.data, { split: (options.split as Split | undefined) ?? split, ...given(options) });
+}
+
+/** Samples for runs of a graph. */
+export function openRuns(options: DataOptions, graph: Graph, split: Split): Promise<Samples> {
+  return openSamples(options.data, graph, { split: (options.split as Split | undefined) ?? split, ...given(options) });
 }
 
 /** The training part and the validation part that is held out of it. */

@@ -3,12 +3,15 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { PareError } from "../graph/error.js";
 import { bench } from "./bench.js";
+import { compareCommand } from "./compare.js";
 import { compressCommand } from "./compress.js";
 import { demo } from "./demo.js";
 import { evalCommand } from "./eval.js";
 import { inspectCommand } from "./inspect.js";
 import { packCommand, unpackCommand } from "./pack.js";
 import { clearProgress } from "./progress.js";
+import { quantizeCommand } from "./quantize.js";
+import { simplifyCommand } from "./simplify.js";
 import { trainCommand } from "./train.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -18,7 +21,19 @@ const program = new Command("pare")
   .version(version)
   .showHelpAfterError("(pare <command> --help shows examples)")
   .configureHelp({ showGlobalOptions: true });
-for (const add of [demo, compressCommand, trainCommand, evalCommand, inspectCommand, packCommand, unpackCommand, bench])
+for (const add of [
+  demo,
+  compressCommand,
+  quantizeCommand,
+  simplifyCommand,
+  trainCommand,
+  evalCommand,
+  compareCommand,
+  inspectCommand,
+  packCommand,
+  unpackCommand,
+  bench,
+])
   add(program);
 for (const command of [program, ...program.commands]) command.exitOverride();
 

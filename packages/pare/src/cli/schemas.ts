@@ -1,7 +1,9 @@
 /** What every command prints with --json, as zod objects; `npm run docs:schemas` writes them to packages/pare/schemas. */
 import { z } from "zod";
 import { inspection } from "../analyze/inspect.js";
+import { comparison } from "../compare.js";
 import { recipeSchema } from "../methods/recipe.js";
+import { quantization } from "../quantize.js";
 import { reportFacts, runFacts } from "../report/facts.js";
 
 const count = z.number().int().nonnegative();
@@ -45,6 +47,16 @@ export const training = z.object({
   output: z.string(),
 });
 
+export const simplification = z.object({
+  input: z.string(),
+  output: z.string(),
+  nodes: z.tuple([count, count]),
+  sizeBytes: z.tuple([count, count]),
+  opset: count,
+  notes: z.array(z.string()),
+  seconds: z.number().nonnegative(),
+});
+
 /** File name -> schema. */
 export const schemas: Readonly<Record<string, z.ZodType>> = {
   compress: runFacts,
@@ -56,6 +68,9 @@ export const schemas: Readonly<Record<string, z.ZodType>> = {
   pack: packing,
   unpack: packing,
   train: training,
+  simplify: simplification,
+  quantize: quantization,
+  compare: comparison,
 };
 
 /** File name -> text of the JSON schema, as published; the recipe's own among them. */

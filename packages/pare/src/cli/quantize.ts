@@ -1,0 +1,135 @@
+/** pare quantize: a model and samples in; the model in fewer bits out, with what became of each layer. */
+import { createHash } from "node:crypto";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { type Command, Option } from "commander";
+import { ortNode } from "../engine/ort-node.js";
+import { toBytes } from "../graph/encode.js";
+import { PareError } from "../graph/error.js";
+import { write } from "../graph/file.js";
+import type { Target } from "../quantization/plan.js";
+import type { Memory } from "../quantize/workbench.js";
+import { formats, quantize } from "../quantize.js";
+import { textTable } from "../report/text.js";
+import { type DataOptions, dataOptions, openRuns } from "./data.js";
+import { load } from "./model.js";
+import { interruptible, progress, result, say } from "./progress.js";
+
+interface Options extends DataOptions {
+  output: string;
+  format: (typeof formats)[number];
+  target: Target;
+  force?: boolean;
+  json?: boolean;
+}
+/** Calibration samples unless --limit says otherwise. */
+const usualSamples = 100;
+
+export function quantizeCommand(program: Command): void {
+  const command = program
+    .command("quantize")
+    .description("store a trained model in fewer bits, without training: smaller and faster, as accurate as can be")
+    .argument("<model>", "trained model, .onnx or .pare");
+  dataOptions(command, false)
+    .requiredOption("-o, --output <file>", "file to write")
+    .addOption(new Option("--format <format>", "how numbers are stored").choices(formats).default("auto"))
+    .addOption(
+      new Option("--target <runtime>", "where the result shall run")
+        .choices(["ort-node", "ort-web-wasm", "ort-web-webgpu", "pare"])
+        .default("ort-node"),
+    )
+    .option("--force", "write the result even where it is larger than the model")
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      `
+Without --data only weights are stored in fewer bits. Some tens of samples suffice (--limit, ${usualSamples} unless given); labels are not needed.
+A search that was stopped with Ctrl-C writes the best so far, and goes on when the same command is given again.
+
+Examples:
+  pare quantize model.onnx --data ./photos -o small.onnx
+  pare quantize model.onnx --data ./samples.mjs --limit 64 -o small.onnx --json
+  pare quantize model.onnx --format weights8 -o small.onnx`,
+    )
+    .action(async (path: string, options: Options) => {
+      const graph = await load(path);
+      const samples = options.data
+        ? await openRuns({ ...options, limit: options.limit ?? usualSamples }, graph, "train")
+        : null;
+      const search = memoryAt(`${options.output}.search.json`, toBytes(graph), [
+        options.data,
+        options.split,
+        options.limit,
+        options.normalize,
+        options.target,
+      ]);
+      const signal = interruptible();
+      const {
+        graph: small,
+        facts,
+        notes,
+        stopped,
+      } = await quantize(graph, {
+        ...(samples ? { samples } : {}),
+        format: options.format,
+        target: options.target,
+        model: path,
+        engine: ortNode,
+        memory: search.memory,
+        signal,
+        log: (line) => {
+          search.save();
+          progress(line);
+        },
+      });
+      const [before, after] = facts.sizeBytes;
+      if (after >= before && !options.force)
+        throw new PareError(
+          `the result would have ${after} bytes, the model has ${before}: nothing was written (--force writes it all the same)`,
+        );
+      await write(small, options.output);
+      if (stopped) search.save();
+      else search.forget();
+      for (const note of notes) say(note);
+      const all = { ...facts, peakBytes: peakBytes() };
+      result(options.json, all, () => textOf(all, options.output));
+      if (stopped) process.exitCode = 130;
+    });
+}
+
+type Facts = Awaited<ReturnType<typeof quantize>>["facts"];
+function textOf({ layers, sizeBytes, format, quantized, eligible, snrDb, agreement }: Facts, output: string): string {
+  const [before, after] = sizeBytes;
+  const same = agreement === null ? "" : `, same class ${(100 * agreement).toFixed(1)} %`;
+  const noise = snrDb === null ? "not measured" : `${snrDb.toFixed(1)} dB${same}`;
+  return [
+    textTable(
+      layers.map((l) => [l.name, l.op, l.format, l.snrDb === null ? "–" : `${l.snrDb.toFixed(1)} dB`, l.reason]),
+      ["layer", "operator", "format", "signal to noise", "why"],
+    ),
+    "",
+    `${format}: ${quantized} of ${eligible} layers, signal to noise ${noise}`,
+    `${before.toLocaleString("en-US")} to ${after.toLocaleString("en-US")} bytes (${(after / before).toFixed(2)}): ${output}`,
+  ].join("\n");
+}
+
+const peakBytes = (): number => process.resourceUsage().maxRSS * 1024;
+
+/** Verdicts of a search beside its output, as long as it is unfinished. */
+function memoryAt(path: string, model: Uint8Array, settings: readonly unknown[]) {
+  const key = createHash("sha256").update(model).update(JSON.stringify(settings)).digest("hex");
+  const memory: Memory = new Map();
+  try {
+    const saved = JSON.parse(readFileSync(path, "utf8")) as { key: string; verdicts: [string, never][] };
+    if (saved.key === key) for (const [k, v] of saved.verdicts) memory.set(k, v);
+  } catch {
+    // There is none, or it is of no use: the search begins anew.
+  }
+  return {
+    memory,
+    save: () => {
+      writeFileSync(`${path}.tmp`, JSON.stringify({ key, verdicts: [...memory] }));
+      renameSync(`${path}.tmp`, path);
+    },
+    forget: () => rmSync(path, { force: true }),
+  };
+}

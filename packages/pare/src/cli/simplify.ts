@@ -1,0 +1,69 @@
+/** pare simplify: the same function in fewer nodes and bytes. */
+import type { Command } from "commander";
+import { ortNode } from "../engine/ort-node.js";
+import { toBytes } from "../graph/encode.js";
+import { PareError } from "../graph/error.js";
+import { write } from "../graph/file.js";
+import type { Subgraph } from "../graph/graph.js";
+import { bodiesOf } from "../graph/scope.js";
+import { textTable } from "../report/text.js";
+import { simplify } from "../simplify.js";
+import { load } from "./model.js";
+import { shape, whole } from "./parse.js";
+import { result, say } from "./progress.js";
+
+interface Options {
+  output: string;
+  input?: Record<string, number[]>;
+  opset?: number;
+  json?: boolean;
+}
+
+export function simplifyCommand(program: Command): void {
+  program
+    .command("simplify")
+    .description("fold constants, normalisation and shape arithmetic; the same function in fewer nodes and bytes")
+    .argument("<model>", "model, .onnx or .pare")
+    .requiredOption("-o, --output <file>", "file to write")
+    .option("--input <name=dims>", "dims that an input has from now on, as x=1,3,224,224; may be repeated", shape)
+    .option("--opset <n>", "21: raise the model to opset 21", whole)
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  pare simplify model.onnx -o simple.onnx\n  pare simplify model.onnx -o simple.onnx --input image=1,3,224,224 --opset 21",
+    )
+    .action(async (path: string, options: Options) => {
+      if (options.opset !== undefined && options.opset !== 21)
+        throw new PareError(`--opset ${options.opset}: models are raised to 21, or left at their own`, "usage");
+      const started = performance.now();
+      const graph = await load(path);
+      const { graph: simple, notes } = await simplify(graph, {
+        engine: ortNode,
+        ...(options.input ? { inputs: options.input } : {}),
+        ...(options.opset === 21 ? { opset: 21 as const } : {}),
+      });
+      await write(simple, options.output);
+      for (const note of notes) say(note);
+      const facts = {
+        input: path,
+        output: options.output,
+        nodes: [nodesIn(graph), nodesIn(simple)] as const,
+        sizeBytes: [toBytes(graph).length, toBytes(simple).length] as const,
+        opset: simple.opsets.get("") ?? 1,
+        notes,
+        seconds: (performance.now() - started) / 1000,
+      };
+      result(options.json, facts, () =>
+        textTable(
+          [
+            [path, facts.nodes[0], facts.sizeBytes[0]],
+            [options.output, facts.nodes[1], facts.sizeBytes[1]],
+          ],
+          ["file", "nodes", "bytes"],
+        ),
+      );
+    });
+}
+
+const nodesIn = (body: Subgraph): number =>
+  body.nodes.reduce((sum, n) => sum + 1 + bodiesOf(n).reduce((inner, b) => inner + nodesIn(b), 0), 0);

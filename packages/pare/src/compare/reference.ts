@@ -1,0 +1,115 @@
+/** A model and samples enter; what it answers to each, to hold other models against, leaves. */
+import type { Samples } from "../data/samples.js";
+import type { Engine, NDArray, Session } from "../engine/engine.js";
+import type { Graph } from "../graph/graph.js";
+import { Tally, together, winners } from "./tally.js";
+
+export interface Verdict {
+  /** Over all outputs; null: the same bit for bit. */
+  readonly snrDb: number | null;
+  /** Share of the samples for which both models name the same class, 0..1; null where no output holds scores of classes. */
+  readonly agreement: number | null;
+  /** Share of the labelled samples that the model gets wrong; null where there are no labels or no scores. */
+  readonly error: number | null;
+}
+
+const fewest = 6;
+const patienceMs = 1000;
+
+export class Reference {
+  private constructor(
+    readonly graph: Graph,
+    readonly samples: Samples,
+    readonly engine: Engine,
+    /** Indices of the samples that are compared. */
+    readonly indices: readonly number[],
+    readonly answers: readonly Readonly<Record<string, NDArray>>[],
+  ) {}
+
+  /** Runs the model on at most `limit` samples, evenly spread; on fewer, but `fewest`, where that would take seconds. */
+  static async of(graph: Graph, samples: Samples, engine: Engine, limit: number): Promise<Reference> {
+    const indices: number[] = [];
+    const answers: Record<string, NDArray>[] = [];
+    await running(engine, graph, async (session) => {
+      const answer = (i: number) => session.run(samples.feeds(i), namesOf(graph));
+      await answer(0);
+      const started = performance.now();
+      await answer(0);
+      const affordable = Math.max(fewest, Math.round(patienceMs / (performance.now() - started)));
+      const count = Math.min(limit, affordable, samples.length);
+      for (let k = 0; k < count; k++) indices.push(Math.floor((k * samples.length) / count));
+      for (const i of indices) answers.push(await answer(i));
+    });
+    return new Reference(graph, samples, engine, indices, answers);
+  }
+
+  /** Some of the samples that are compared, evenly spread. */
+  few(limit: number): Samples {
+    const count = Math.min(limit, this.indices.length);
+    const at = (k: number) => this.indices[Math.floor((k * this.indices.length) / count)]!;
+    const { samples } = this;
+    return {
+      name: samples.name,
+      length: count,
+      label: (k) => samples.label(at(k)),
+      feeds: (k) => samples.feeds(at(k)),
+      batch: (indices) => samples.batch(indices.map(at)),
+    };
+  }
+
+  /** How another model of the same inputs and outputs answers; throws PareError where it cannot run. */
+  async judge(other: Graph, count = this.indices.length): Promise<Verdict> {
+    const tallies = new Map(namesOf(this.graph).map((name) => [name, new Tally(name)]));
+    const classes = new Classes(this.graph);
+    await running(this.engine, other, async (session) => {
+      for (const [k, i] of this.indices.slice(0, count).entries()) {
+        const answer = await session.run(this.samples.feeds(i), namesOf(this.graph));
+        for (const [name, tally] of tallies) tally.add(this.answers[k]![name]!, answer[name]!);
+        classes.add(this.answers[k]!, answer, this.samples.label(i));
+      }
+    });
+    return { snrDb: together([...tallies.values()]), agreement: classes.agreement, error: classes.errors[1] };
+  }
+}
+
+export const namesOf = (graph: Graph): string[] => graph.outputs.map((v) => v.name);
+
+export async function running<T>(engine: Engine, graph: Graph, use: (session: Session) => Promise<T>): Promise<T> {
+  const session = await engine.load(graph);
+  try {
+    return await use(session);
+  } finally {
+    await session.release();
+  }
+}
+
+/** Counts classes that agree, with each other and with labels. The scores are the first output of rank 2 (or 1) and float type. */
+export class Classes {
+  readonly #scores: string | null;
+  #rows = 0;
+  #agree = 0;
+  #labelled = 0;
+  readonly #wrong: [number, number] = [0, 0];
+  constructor(graph: Graph) {
+    const found = graph.outputs.find((v) => v.type.startsWith("float") && (v.shape?.length ?? 0) <= 2 && v.shape);
+    this.#scores = found?.name ?? null;
+  }
+  add(a: Readonly<Record<string, NDArray>>, b: Readonly<Record<string, NDArray>>, label: number | null): void {
+    if (this.#scores === null) return;
+    const [x, y] = [winners(a[this.#scores]!), winners(b[this.#scores]!)];
+    if (!x || !y || x.length !== y.length) return;
+    this.#rows += x.length;
+    this.#agree += x.filter((c, i) => c === y[i]).length;
+    if (label === null || x.length !== 1) return;
+    this.#labelled++;
+    if (x[0] !== label) this.#wrong[0]++;
+    if (y[0] !== label) this.#wrong[1]++;
+  }
+  get agreement(): number | null {
+    return this.#rows > 0 ? this.#agree / this.#rows : null;
+  }
+  get errors(): readonly [number | null, number | null] {
+    if (this.#labelled === 0) return [null, null];
+    return [this.#wrong[0] / this.#labelled, this.#wrong[1] / this.#labelled];
+  }
+}

@@ -1,0 +1,219 @@
+/** THE MAIN PATH of `pare quantize`. A model enters, and samples of what it will be fed; a smaller model of the same inputs and outputs leaves, with what became of each layer and why. */
+import { z } from "zod";
+import { Reference } from "./compare/reference.js";
+import { compare } from "./compare.js";
+import type { Samples } from "./data/samples.js";
+import { defaultEngine } from "./engine/default-engine.js";
+import type { Engine } from "./engine/engine.js";
+import { toBytes } from "./graph/encode.js";
+import { PareError } from "./graph/error.js";
+import type { Graph, Subgraph } from "./graph/graph.js";
+import { bodiesOf } from "./graph/scope.js";
+import { equalize } from "./methods/quantize/equalize.js";
+import { widenFloat16 } from "./passes/widen-float16.js";
+import { type Candidate, eligibleNodes } from "./quantization/eligible.js";
+import type { Target } from "./quantization/plan.js";
+import { reducedRange } from "./quantization/reduced-range.js";
+import { type Searched, searchIntegers, uniformChoices } from "./quantize/search.js";
+import { type Memory, Workbench } from "./quantize/workbench.js";
+import { simplify } from "./simplify.js";
+
+export const formats = ["auto", "int8", "dynamic", "int4", "weights8", "float16"] as const;
+
+/** The schema of `pare quantize --json`. Ratios are 0..1; snrDb null: nothing was measured, or not a bit differs. */
+export const quantization = z.object({
+  model: z.string(),
+  format: z.enum(formats),
+  sizeBytes: z.tuple([z.number(), z.number()]),
+  layers: z.array(
+    z.object({
+      name: z.string(),
+      op: z.string(),
+      format: z.string(),
+      reason: z.string(),
+      snrDb: z.number().nullable(),
+    }),
+  ),
+  quantized: z.number().int(),
+  eligible: z.number().int(),
+  snrDb: z.number().nullable(),
+  agreement: z.number().nullable(),
+  seconds: z.number(),
+  peakBytes: z.number(),
+});
+export type QuantizationFacts = Omit<z.infer<typeof quantization>, "peakBytes">;
+
+export interface QuantizeOptions {
+  /** What the model will be fed; without them only weights are stored in fewer bits. */
+  readonly samples?: Samples;
+  /** auto (the default): what suits the model and the target best; int8 where there are samples, weights in eight bits where there are none. */
+  readonly format?: (typeof formats)[number];
+  /** ort-node unless given. */
+  readonly target?: Target;
+  readonly model?: string;
+  readonly engine?: Engine;
+  /** Verdicts of an earlier search of the same model, samples and options; new ones are added. */
+  readonly memory?: Memory;
+  /** Aborted: the search ends with the best so far, if there is one. */
+  readonly signal?: AbortSignal;
+  readonly log?: (line: string) => void;
+}
+export interface Quantized {
+  readonly graph: Graph;
+  readonly facts: QuantizationFacts;
+  /** What was assumed, and what was done otherwise than planned, in words for the user. */
+  readonly notes: readonly string[];
+  /** Whether the search was ended before its time. */
+  readonly stopped: boolean;
+}
+
+/** Samples that candidates are judged on, at most; fewer where the model takes long. */
+const mostJudged = 32;
+
+/**
+ * Throws PareError where nothing can be quantized (names every node and its reason), where the model is quantized already, and where a sample
+ * does not fit.
+ */
+export async function quantize(graph: Graph, options: QuantizeOptions = {}): Promise<Quantized> {
+  const started = performance.now();
+  const engine = options.engine ?? (await defaultEngine());
+  const { samples = null, target = "ort-node", log = () => {} } = options;
+  refuseQuantized(graph);
+  const notes: string[] = [];
+  const simple = await simplify(widenFloat16(graph), { engine, opset: 21 });
+  notes.push(...simple.notes);
+  const net = simple.graph;
+  const candidates = eligibleNodes(net, target);
+  const eligible = candidates.filter((c) => c.formats.length > 0);
+  if (eligible.length === 0) throw new PareError(nothing(candidates));
+  const format = settled(options.format ?? "auto", samples, eligible, notes);
+  const range = await reducedRange(engine);
+  if (range.reduced) notes.push(range.note);
+
+  const reference = samples && (await Reference.of(net, samples, engine, mostJudged));
+  const memory: Memory = options.memory ?? new Map();
+  const bench = (form: string, network: Graph) =>
+    new Workbench(
+      network,
+      form === "as it is" ? candidates : eligibleNodes(network, target),
+      target,
+      engine,
+      samples,
+      reference,
+      range.reduced,
+      memory,
+      form,
+      options.signal,
+    );
+  const plain = bench("as it is", net);
+  let found: Searched | null = null;
+  let stopped = false;
+  const told = (best: Searched, what: string): void => {
+    found = best;
+    const { snrDb } = best.best.verdict;
+    log(`${what}: ${snrDb === null ? "–" : `${snrDb.toFixed(1)} dB`}, ${best.best.sizeBytes} bytes`);
+  };
+  try {
+    if (format === "int8") {
+      const equal = equalized(net);
+      found = await searchIntegers([plain, ...(equal ? [bench("channels equalised", equal)] : [])], told);
+    } else {
+      const choices = uniformChoices(candidates, format === "int4" ? "weights4" : format);
+      found = { bench: plain, best: await plain.judge({ choices, ranges: "min-max" }) };
+    }
+  } catch (error) {
+    if (!options.signal?.aborted || !found) throw error;
+    stopped = true;
+  }
+  const { graph: result, notes: done } = await found.bench.make(found.best.attempt);
+  notes.push(...done);
+  const layers = await layerFacts(found, result, candidates, stopped);
+  return {
+    graph: result,
+    notes,
+    stopped,
+    facts: {
+      model: options.model ?? (graph.name || "model"),
+      format,
+      sizeBytes: [toBytes(graph).length, toBytes(result).length],
+      layers,
+      quantized: layers.filter((l) => l.format !== "float").length,
+      eligible: eligible.length,
+      snrDb: found.best.verdict.snrDb,
+      agreement: found.best.verdict.agreement,
+      seconds: (performance.now() - started) / 1000,
+    },
+  };
+}
+
+function settled(
+  asked: (typeof formats)[number],
+  samples: Samples | null,
+  eligible: readonly Candidate[],
+  notes: string[],
+): Exclude<(typeof formats)[number], "auto"> {
+  if (asked === "int8" && !samples) throw new PareError("int8 needs samples to calibrate with: give --data", "usage");
+  if (asked !== "auto") return asked;
+  const integers = eligible.some((c) => c.formats.includes("int8"));
+  if (samples && integers) return "int8";
+  notes.push(
+    samples
+      ? "no operator of the model runs on integers here: weights alone are stored in eight bits"
+      : "no data was given: weights alone are stored in eight bits, arithmetic stays in float; with --data activations become integers too",
+  );
+  return "weights8";
+}
+
+/** The network with equalised channels; null where nothing changes or the method does not suit it. */
+function equalized(net: Graph): Graph | null {
+  try {
+    const equal = equalize(net);
+    return equal === net ? null : equal;
+  } catch (error) {
+    if (error instanceof PareError) return null;
+    throw error;
+  }
+}
+
+function refuseQuantized(graph: Graph): void {
+  const codes =
+    /^(QuantizeLinear|DequantizeLinear|QLinear|QGemm|ConvInteger|MatMulInteger|DynamicQuantize|MatMulNBits)/;
+  const found = nodesIn(graph).filter((op) => codes.test(op));
+  if (found.length > 0)
+    throw new PareError(
+      `the model is quantized already: ${found.length} of its nodes work on integers (${[...new Set(found)].join(", ")})`,
+    );
+}
+const nodesIn = (body: Subgraph): string[] => body.nodes.flatMap((n) => [n.op, ...bodiesOf(n).flatMap(nodesIn)]);
+
+function nothing(candidates: readonly Candidate[]): string {
+  const lines = candidates
+    .filter((c) => c.role !== "passes")
+    .map((c) => `  ${c.node.op} "${c.node.name || c.key}": ${c.why || "it has no weights"}`);
+  return ["nothing in the model can be quantized:", ...lines].join("\n");
+}
+
+async function layerFacts(
+  { bench, best }: Searched,
+  result: Graph,
+  candidates: readonly Candidate[],
+  stopped: boolean,
+): Promise<QuantizationFacts["layers"]> {
+  const snr = new Map<string, number | null>();
+  if (bench.reference && !stopped) {
+    const { layers, outputs } = await compare(bench.net, result, bench.reference.few(8), { engine: bench.engine });
+    for (const l of [...layers, ...outputs]) snr.set(l.name, l.snrDb);
+  }
+  return candidates
+    .filter((c) => c.formats.length > 0)
+    .map((c) => {
+      const choice = best.attempt.choices.get(c.key);
+      return {
+        name: c.node.name || c.key,
+        op: c.node.op,
+        format: choice?.format ?? "float",
+        reason: choice?.reason ?? (c.why || "its arithmetic stays in float: only products run on integers"),
+        snrDb: snr.get(c.key) ?? null,
+      };
+    });
+}

@@ -1,0 +1,171 @@
+/** Which layers become what, and by which ranges: measured on the samples, cheap questions first. */
+
+import { infer } from "../analyze/infer.js";
+import { macsOf } from "../analyze/macs.js";
+import { compare } from "../compare.js";
+import { latency } from "../engine/latency.js";
+import type { Graph } from "../graph/graph.js";
+import type { Candidate } from "../quantization/eligible.js";
+import { type Attempt, type Choice, type Choices, type Judged, stored, type Workbench } from "./workbench.js";
+
+/** Accuracy beyond this is as good as perfect: speed decides. */
+const goodDb = 40;
+/** What halving the time is worth, in dB. */
+const halfTimeDb = 6;
+/** A layer stays in float arithmetic where that gains at least this, in dB, and this much per share of the network's multiplications. */
+const leastGainDb = 0.4;
+const gainPerShareDb = 20;
+/** Suspects that are tried in float one by one. */
+const suspects = 6;
+
+export interface Searched {
+  readonly bench: Workbench;
+  readonly best: Judged;
+}
+
+/** Integers everywhere; where some format is no option, the weights in eight bits. */
+export function integerChoices(candidates: readonly Candidate[], which: "all" | "core"): Choices {
+  const choices = new Map<string, Choice>();
+  for (const c of candidates) {
+    const product = c.role === "weights";
+    if (c.formats.includes("int8") && (which === "all" ? c.role !== "none" : product))
+      choices.set(c.key, {
+        format: "int8",
+        reason: product ? "weights and activations" : "keeps its neighbours on integers",
+      });
+    else if (c.formats.includes("weights8")) choices.set(c.key, stored(c, c.why || "its arithmetic stays in float"));
+  }
+  return choices;
+}
+
+/** Every node's choice by one format, weights in eight bits where it is none of a node's. */
+export function uniformChoices(
+  candidates: readonly Candidate[],
+  format: "dynamic" | "weights8" | "weights4" | "float16",
+): Choices {
+  const choices = new Map<string, Choice>();
+  for (const c of candidates) {
+    if (c.formats.length === 0) continue;
+    const wanted =
+      c.formats.includes(format) &&
+      !(format === "dynamic" && c.node.op === "Conv") &&
+      !(format === "weights4" && c.node.op === "Conv");
+    if (wanted) choices.set(c.key, { format, reason: "as asked" });
+    else if (c.formats.includes("weights8") && format !== "float16")
+      choices.set(
+        c.key,
+        stored(
+          c,
+          format === "dynamic" && c.node.op === "Conv"
+            ? "dynamic integers make Conv slower than float: its weights alone are stored in eight bits"
+            : `${format} is no format for it`,
+        ),
+      );
+  }
+  return choices;
+}
+
+const db = (j: Judged): number => j.verdict.snrDb ?? 200;
+const better = (a: Judged, b: Judged, by = 0): boolean => db(a) > db(b) + by;
+
+/** Static integers: the form of the network, the operators, the ranges, the layers that stay in float. `told` hears of every best so far. */
+export async function searchIntegers(
+  benches: readonly Workbench[],
+  told: (found: Searched, what: string) => void,
+): Promise<Searched> {
+  const first = benches[0]!;
+  const start: Attempt = { choices: integerChoices(first.candidates, "all"), ranges: "min-max" };
+  let found: Searched = { bench: first, best: await first.judge(start) };
+  told(found, "all operators");
+  // Another form of the network costs a calibration: where the first does well it is not asked.
+  for (const bench of benches.slice(1)) {
+    if (db(found.best) >= goodDb) break;
+    const best = await bench.judge({ ...start, choices: integerChoices(bench.candidates, "all") });
+    if (better(best, found.best, 0.2)) found = { bench, best };
+    told(found, bench.form);
+  }
+  const { bench } = found;
+  found = { bench, best: await operators(bench, found.best) };
+  told(found, "operators");
+  for (const ranges of ["percentile", "mse"] as const) {
+    if (db(found.best) >= goodDb) break;
+    const best = await bench.judge({ ...found.best.attempt, ranges });
+    if (better(best, found.best, 0.1)) found = { bench, best };
+    told(found, `ranges by ${ranges}`);
+  }
+  found = { bench, best: await relieve(bench, found.best, (best) => told({ bench, best }, "layers in float")) };
+  return found;
+}
+
+/** All operators that have integer kernels, or products alone: by accuracy and time. */
+async function operators(bench: Workbench, all: Judged): Promise<Judged> {
+  const choices = integerChoices(bench.candidates, "core");
+  const same = [...all.attempt.choices].every(([key, c]) => choices.get(key)?.format === c.format);
+  if (same || !bench.samples) return all;
+  const core = await bench.judge({ ...all.attempt, choices });
+  const [allMs, coreMs] = await timesOf(bench, [all, core]);
+  const worth = (j: Judged, ms: number) => Math.min(goodDb, db(j)) - halfTimeDb * Math.log2(ms);
+  return worth(core, coreMs!) > worth(all, allMs!) ? core : all;
+}
+
+/** Milliseconds per run, measured in turn for at most about half a second. */
+export async function timesOf(
+  bench: Workbench,
+  judged: readonly Judged[],
+  more: readonly Graph[] = [],
+): Promise<number[]> {
+  const graphs = [...more, ...(await Promise.all(judged.map(async (j) => (await bench.make(j.attempt)).graph)))];
+  const feeds = bench.samples!.feeds(0);
+  const [once] = await latency(bench.engine, graphs.slice(0, 1), { runs: 3, feeds });
+  const runs = Math.max(5, Math.min(100, Math.round(250 / graphs.length / Math.max(0.01, once!.medianMs))));
+  return (await latency(bench.engine, graphs, { runs, feeds })).map((l) => l.medianMs);
+}
+
+/** Layers that lose out of proportion keep float arithmetic. */
+async function relieve(bench: Workbench, start: Judged, told: (best: Judged) => void): Promise<Judged> {
+  let best = start;
+  if (db(best) >= goodDb || !bench.samples) return best;
+  const shares = sharesOf(bench);
+  const ranked = await suspected(bench, best);
+  for (const c of ranked.slice(0, suspects)) {
+    if (db(best) >= goodDb) break;
+    const choices = new Map(best.attempt.choices);
+    const without = { ...best.attempt, choices };
+    choices.set(c.key, stored(c, "on integers it loses out of proportion"));
+    const relieved = await bench.judge(without);
+    const gain = db(relieved) - db(best);
+    if (gain < leastGainDb || gain < gainPerShareDb * (shares.get(c.key) ?? 0)) continue;
+    choices.set(c.key, stored(c, `on integers it costs ${gain.toFixed(1)} dB`));
+    best = relieved;
+    told(best);
+  }
+  return best;
+}
+
+/** Share of the network's multiplications by layer. */
+function sharesOf(bench: Workbench): Map<string, number> {
+  const macs = macsOf(bench.net, infer(bench.net));
+  const total = macs.reduce((a, b) => a + b, 0) || 1;
+  return new Map(bench.net.nodes.map((n, i) => [n.outputs.find(Boolean) ?? "", macs[i]! / total]));
+}
+
+/** Layers on integers of the main graph, those first that add most noise to what they read. */
+async function suspected(bench: Workbench, judged: Judged): Promise<Candidate[]> {
+  const { graph } = await bench.make(judged.attempt);
+  const few = bench.reference!.few(4);
+  const { layers, outputs } = await compare(bench.net, graph, few, { engine: bench.engine });
+  const noise = new Map([...layers, ...outputs].map((l) => [l.name, l.snrDb === null ? 0 : 10 ** (-l.snrDb / 10)]));
+  const added = (c: Candidate): number => {
+    // A layer whose own value is swallowed by a rectifier shows in what follows.
+    const out = noise.get(c.key) ?? noise.get(follower(bench, c.key) ?? "") ?? 0;
+    return out - Math.max(0, ...c.node.inputs.map((name) => noise.get(name) ?? 0));
+  };
+  return bench.candidates
+    .filter((c) => judged.attempt.choices.get(c.key)?.format === "int8" && c.role === "weights")
+    .map((c) => ({ c, by: added(c) }))
+    .filter(({ by }) => by > 0)
+    .sort((a, b) => b.by - a.by)
+    .map(({ c }) => c);
+}
+const follower = (bench: Workbench, key: string): string | undefined =>
+  bench.net.nodes.find((n) => n.inputs.includes(key))?.outputs[0];

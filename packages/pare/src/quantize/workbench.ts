@@ -1,0 +1,141 @@
+/** Candidates of a quantization, measured: a Workbench holds the float network, its statistics and its answers; plans go in, verdicts come out. */
+import { calibrate } from "../calibrate/calibrate.js";
+import { type RangeMethod, rangeOf } from "../calibrate/ranges.js";
+import type { Statistics } from "../calibrate/statistics.js";
+import type { Reference, Verdict } from "../compare/reference.js";
+import type { Samples } from "../data/samples.js";
+import type { Engine } from "../engine/engine.js";
+import { toBytes } from "../graph/encode.js";
+import { PareError } from "../graph/error.js";
+import type { Graph } from "../graph/graph.js";
+import { applyPlan } from "../quantization/apply-plan.js";
+import type { Candidate } from "../quantization/eligible.js";
+import { gridOf } from "../quantization/grid.js";
+import { valuesToCalibrate } from "../quantization/place.js";
+import type { Format, Grid, LayerPlan, QuantizedTensor, Target } from "../quantization/plan.js";
+
+/** What a layer becomes, and why. */
+export interface Choice {
+  readonly format: Format;
+  readonly reason: string;
+}
+export type Choices = ReadonlyMap<string, Choice>;
+
+/** How a candidate is made. */
+export interface Attempt {
+  readonly choices: Choices;
+  readonly ranges: RangeMethod;
+  /** Weights whose codes are chosen by more than rounding: by layer and input. */
+  readonly weights?: ReadonlyMap<string, ReadonlyMap<number, QuantizedTensor>>;
+  /** What chose them. */
+  readonly rounding?: string;
+}
+const unknown: Verdict = { snrDb: null, agreement: null, error: null };
+export interface Judged {
+  readonly attempt: Attempt;
+  readonly verdict: Verdict;
+  readonly sizeBytes: number;
+}
+/** Verdicts by what was judged: a search that goes on does nothing twice. */
+export type Memory = Map<string, Omit<Judged, "attempt">>;
+
+export class Workbench {
+  readonly #statistics = new Map<string, Statistics>();
+  readonly #asked = new Set<string>();
+
+  constructor(
+    /** The simplified float network. */
+    readonly net: Graph,
+    readonly candidates: readonly Candidate[],
+    readonly target: Target,
+    readonly engine: Engine,
+    readonly samples: Samples | null,
+    readonly reference: Reference | null,
+    readonly reduced: boolean,
+    readonly memory: Memory,
+    /** Tells this network's verdicts from those of another form of it. */
+    readonly form: string,
+    readonly signal: AbortSignal | undefined,
+  ) {}
+
+  /** The plan of an attempt as a graph, without judging it. */
+  async make(attempt: Attempt): Promise<{ readonly graph: Graph; readonly notes: readonly string[] }> {
+    const choices = await this.#withRanges(attempt.choices);
+    const activations = new Map<string, Grid>();
+    for (const name of valuesToCalibrate(this.net, choices)) {
+      const s = this.#statistics.get(name);
+      // Sixteen bits have room for everything that was seen.
+      if (s) activations.set(name, this.#gridOf(s, attempt, choices));
+    }
+    const layers = new Map<string, LayerPlan>();
+    for (const [key, choice] of choices)
+      layers.set(key, { ...choice, weights: attempt.weights?.get(key) ?? new Map() });
+    return applyPlan(this.net, { layers, activations }, { target: this.target, reduced: this.reduced });
+  }
+
+  async judge(attempt: Attempt): Promise<Judged> {
+    this.signal?.throwIfAborted();
+    const key = this.#keyOf(attempt);
+    let known = this.memory.get(key);
+    if (!known) {
+      const { graph } = await this.make(attempt);
+      const verdict = this.reference ? await this.reference.judge(graph) : unknown;
+      known = { verdict, sizeBytes: toBytes(graph).length };
+      this.memory.set(key, known);
+    }
+    return { attempt, ...known };
+  }
+  #keyOf({ choices, ranges, rounding }: Attempt): string {
+    const formats = [...choices].map(([key, { format }]) => `${key}=${format}`).sort();
+    return [this.form, ranges, rounding ?? "nearest", ...formats].join("|");
+  }
+
+  #gridOf(s: Statistics, attempt: Attempt, choices: Choices): Grid {
+    const wide = [...choices.values()].some((c) => c.format === "int16");
+    if (wide) return gridOf(rangeOf(s, "min-max", { bits: 16 }), "uint16");
+    const method = s.histogram ? attempt.ranges : "min-max";
+    return gridOf(rangeOf(s, method, { bits: 8 }), "uint8");
+  }
+
+  /** Choices whose values all have statistics; layers of branches that no sample took keep float arithmetic. */
+  async #withRanges(choices: Choices): Promise<Choices> {
+    const wanted = [...valuesToCalibrate(this.net, choices)].filter((name) => !this.#asked.has(name));
+    if (wanted.length === 0) return this.#dropUnseen(choices);
+    if (!this.samples) throw new PareError("static quantization needs samples to calibrate with");
+    const found = await calibrate(this.net, new Map(wanted.map((name) => [name, { histogram: 2048 }])), this.samples, {
+      engine: this.engine,
+      ...(this.signal ? { signal: this.signal } : {}),
+    });
+    for (const name of wanted) this.#asked.add(name);
+    for (const [name, s] of found) this.#statistics.set(name, s);
+    return this.#dropUnseen(choices);
+  }
+
+  #dropUnseen(choices: Choices): Choices {
+    const now = new Map(choices);
+    for (;;) {
+      const unseen = [...valuesToCalibrate(this.net, now)].filter((name) => !this.#usable(name));
+      if (unseen.length === 0) return now;
+      const lost = new Set(unseen);
+      let changed = false;
+      for (const c of this.candidates) {
+        const format = now.get(c.key)?.format;
+        if (format !== "int8" && format !== "int16") continue;
+        if (![...c.node.inputs, ...c.node.outputs].some((name) => lost.has(name))) continue;
+        now.set(c.key, stored(c, "no sample computes it, so its ranges are unknown"));
+        changed = true;
+      }
+      if (!changed) throw new PareError(`no sample computes "${unseen[0]}", which would become integers`);
+    }
+  }
+  #usable(name: string): boolean {
+    const s = this.#statistics.get(name);
+    return s !== undefined && Number.isFinite(s.min) && Number.isFinite(s.max);
+  }
+}
+
+/** The next best for a layer whose arithmetic stays in float: its weights in eight bits, where it has some. */
+export const stored = (c: Candidate, reason: string): Choice => ({
+  format: c.formats.includes("weights8") ? "weights8" : "float",
+  reason,
+});
