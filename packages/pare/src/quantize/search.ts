@@ -10,6 +10,8 @@ import { type Attempt, type Choice, type Choices, type Judged, stored, type Work
 
 /** Accuracy beyond this is as good as perfect: speed decides. */
 const goodDb = 40;
+/** Where the network does this well as it is, other forms of it are not tried. */
+const wellDb = 30;
 /** What halving the time is worth, in dB. */
 const halfTimeDb = 6;
 /** A layer stays in float arithmetic where that gains at least this, in dB, and this much per share of the network's multiplications. */
@@ -79,7 +81,7 @@ export async function searchIntegers(
   told(found, "all operators");
   // Another form of the network costs a calibration: where the first does well it is not asked.
   for (const bench of benches.slice(1)) {
-    if (db(found.best) >= goodDb) break;
+    if (db(found.best) >= wellDb) break;
     const best = await bench.judge({ ...start, choices: integerChoices(bench.candidates, "all") });
     if (better(best, found.best, 0.2)) found = { bench, best };
     told(found, bench.form);
