@@ -28,13 +28,17 @@ interface Event {
 }
 const suffix = "_kernel_time";
 
-/** Runs the graph once, on one thread. Nodes in bodies that did not run are not there. */
-export async function kernelRuns(graph: Graph, feeds: Readonly<Record<string, NDArray>>): Promise<KernelRun[]> {
+/** Runs the graph `repeats` times, on one thread. Nodes in bodies that did not run are not there. */
+export async function kernelRuns(
+  graph: Graph,
+  feeds: Readonly<Record<string, NDArray>>,
+  repeats = 1,
+): Promise<KernelRun[]> {
   const folder = await mkdtemp(join(tmpdir(), "pare-profile-"));
   try {
     const session = await ortNode.load(graph, { profile: join(folder, "profile") });
     try {
-      await session.run(feeds);
+      for (let i = 0; i < repeats; i++) await session.run(feeds);
     } finally {
       await session.release();
     }

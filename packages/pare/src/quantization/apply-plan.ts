@@ -116,14 +116,30 @@ class Applier {
       return;
     }
     if (layer && writeNBits(this.job, at, inputs, layer, sheet)) return;
-    if (placement.integer.has(at.key)) this.#integer.inputs(at, inputs, sheet);
-    else if (placement.biases.has(at.key)) this.#integer.row(placement.biases.get(at.key)!, inputs, sheet);
-    else if (layer) storedInputs(this.job, at, inputs, layer, sheet);
-    this.#sharedInputs(at, inputs, sheet);
     const rounded = written.outputs.filter((o) => placement.rounded.has(o));
+    const rescale = placement.rescales.get(at.key);
+    if (rescale) {
+      if (rescale.factor !== null) this.#integer.round(at.key, sheet, rescale.from, at.key, rescale.factor);
+      return;
+    }
     const raw = new Map(rounded.map((o) => [o, w.fresh("f")]));
-    sheet.nodes.push({ ...written, inputs, outputs: written.outputs.map((o) => raw.get(o) ?? o) });
+    const outputs = written.outputs.map((o) => raw.get(o) ?? o);
+    if (!this.#product(at, sheet, outputs[0]!)) {
+      if (placement.integer.has(at.key)) this.#integer.inputs(at, inputs, sheet);
+      else if (layer) storedInputs(this.job, at, inputs, layer, sheet);
+      this.#sharedInputs(at, inputs, sheet);
+      sheet.nodes.push({ ...written, inputs, outputs });
+    }
     for (const o of rounded) this.#integer.round(o, sheet, raw.get(o)!, o);
+  }
+  /** An integer product with what is added to it; the product itself waits for the addition of a row. */
+  #product(at: Placed, sheet: Sheet, output: string): boolean {
+    const { placement } = this.job;
+    const row = placement.biases.get(at.key);
+    if (row) return this.#integer.row(at, row, sheet, output);
+    if (!placement.integer.has(at.key) || placement.rounded.has(at.key)) return false;
+    if (this.#integer.isAwaited(at)) return true;
+    return this.#integer.isAddedTo(at) && this.#integer.direct(at, sheet, output, null);
   }
   /** A float node that shares a weight with a quantized one reads floats made of the codes, so that the weight is not stored twice. */
   #sharedInputs(at: Placed, inputs: string[], sheet: Sheet): void {

@@ -12,8 +12,16 @@ export interface Placement {
   readonly rounded: ReadonlySet<string>;
   /** Value that becomes codes -> the value whose grid it lies on. */
   readonly source: ReadonlyMap<string, string>;
+  /** Products with positive constants right behind an integer node, by key: they only change the scale by which the codes are read. */
+  readonly rescales: ReadonlyMap<string, Rescale>;
   /** Additions of a constant row to an integer product, by key: the product adds it before anything is rounded. */
   readonly biases: ReadonlyMap<string, RowBias>;
+}
+export interface Rescale {
+  /** The value before all such products in a row. */
+  readonly from: string;
+  /** Their factors' product; null: another one follows and stands for this one too. */
+  readonly factor: number | null;
 }
 export interface RowBias {
   readonly product: Placed;
@@ -38,21 +46,48 @@ export function place(wiring: Wiring, layers: Layers): Placement {
 
   const rounded = new Set<string>();
   const products = new Set([...biases.values()].map(({ product }) => product.key));
+  const rescales = new Map<string, Rescale>();
   for (const at of wiring.nodes) {
-    if ((!integer.has(at.key) || products.has(at.key)) && !biases.has(at.key)) continue;
+    if ((!integer.has(at.key) || products.has(at.key) || rescales.has(at.key)) && !biases.has(at.key)) continue;
     for (const output of at.node.outputs.filter(Boolean)) {
-      const rectifier = absorbed(output, at, wiring);
-      const value = rectifier?.key ?? output;
+      const bounded = absorbed(output, at, wiring)?.key ?? output;
+      const scaled = passing(at) ? [] : scalings(bounded, at, wiring);
+      const value = scaled.at(-1)?.at.key ?? bounded;
       const free = (integerSupport(at.node)?.floatOutput || biases.has(at.key)) && !wants(value);
-      if (!free) rounded.add(value);
+      if (free) continue;
+      rounded.add(value);
+      scaled.forEach((step, k) => {
+        const factor = k + 1 < scaled.length ? null : scaled.reduce((product, { factor }) => product * factor, 1);
+        rescales.set(step.at.key, { from: bounded, factor });
+      });
     }
   }
-  return { integer, rounded, source: sourcesOf(wiring, integer, rounded), biases };
+  for (const key of rescales.keys()) integer.delete(key);
+  return { integer, rounded, source: sourcesOf(wiring, integer, rounded), rescales, biases };
 }
 
 /** Names of the values whose ranges a plan with these formats needs. */
 export function valuesToCalibrate(graph: Graph, layers: Layers): Set<string> {
   return new Set(place(wiringOf(graph), layers).source.values());
+}
+
+/** Mul and Div by positive scalars, one after the other, that alone read what comes before. */
+function scalings(from: string, maker: Placed, wiring: Wiring): { at: Placed; factor: number }[] {
+  const found: { at: Placed; factor: number }[] = [];
+  for (let value = from; ; value = found.at(-1)!.at.key) {
+    const readers = wiring.readers.get(value) ?? [];
+    const [only] = readers;
+    if (readers.length !== 1 || !only || wiring.leaving.has(value) || only.at.body !== maker.body) return found;
+    const { op, domain, inputs } = only.at.node;
+    const other = wiring.constants.get(inputs[1 - only.input] ?? "")?.tensor;
+    if (domain !== "" || (op !== "Mul" && !(op === "Div" && only.input === 0))) return found;
+    const rank = wiring.typeOf(value)?.shape?.length ?? -1;
+    if (other?.type !== "float32" || sizeOf(other.dims) !== 1 || other.dims.length > rank) return found;
+    const scalar = float32sOf(other)[0]!;
+    const factor = op === "Mul" ? scalar : 1 / scalar;
+    if (!(factor > 0 && Number.isFinite(factor))) return found;
+    found.push({ at: only.at, factor });
+  }
 }
 
 /** Every Add of a constant [n] to what an integer MatMul alone computes. */

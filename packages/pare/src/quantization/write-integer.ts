@@ -15,8 +15,14 @@ import { codeTensor, type Sheet } from "./writer.js";
 export class IntegerWriter {
   /** Rounded copies of values that float nodes compute, by body and value. */
   readonly #copies = new Map<Subgraph, Map<string, string>>();
+  /** Codes, scale and zero point behind a rounded name. */
+  readonly #codes = new Map<string, readonly [string, string, string]>();
 
-  constructor(readonly job: Job) {}
+  readonly #rowed: ReadonlySet<string>;
+
+  constructor(readonly job: Job) {
+    this.#rowed = new Set([...job.placement.biases.values()].map(({ product }) => product.key));
+  }
 
   /** Replaces the inputs of a node on integers by dequantized ones. */
   inputs(at: Placed, inputs: string[], sheet: Sheet): void {
@@ -30,7 +36,7 @@ export class IntegerWriter {
         let weight = store.quantized(at, i, "int8", layers.get(at.key)?.weights.get(i));
         const bias = support.bias === undefined ? "" : (inputs[support.bias] ?? "");
         if (bias) [weight, inputs[support.bias!]] = this.#bias(at, bias, weight, sheet);
-        inputs[i] = dequantized(sheet, store.codes(name, weight), weight, support.saysZero ?? this.#isBiased(at));
+        inputs[i] = dequantized(sheet, store.codes(name, weight), weight, support.saysZero);
       } else {
         const beside = at.node.inputs.find((x, k) => k !== i && x && placement.source.has(x))!;
         const q = store.activation(name, this.gridOf(beside).type);
@@ -51,29 +57,50 @@ export class IntegerWriter {
     return [scaled.weight, sheet.op("DequantizeLinear", [codes, scale], axis)];
   }
 
-  #isBiased(at: Placed): boolean {
-    return [...this.job.placement.biases.values()].some(({ product }) => product.key === at.key);
-  }
   /**
-   * A row added to an integer product, in the form that keeps the product on integers: onnxruntime makes a Gemm of a matrix product and a row, which
-   * stays on integers if the row is int32 itself; where it would make one of a stack of products, [1, n] keeps it from that.
+   * MatMulIntegerToFloat for a product with a constant matrix whose float sums are added to something: onnxruntime would make a float Gemm of a
+   * dequantized product and an addition. Returns false where the node is of another kind.
    */
-  row({ product, input }: RowBias, inputs: string[], sheet: Sheet): void {
-    const { w, store, layers } = this.job;
-    const name = inputs[input]!;
-    const { tensor } = w.wiring.constants.get(name)!;
-    const columns = sizeOf(tensor.dims);
-    const i = w.wiring.constants.has(product.node.inputs[1]!) ? 1 : 0;
-    const matrix = w.wiring.typeOf(product.node.inputs[0]!)?.shape?.length === 2;
-    if (matrix && i === 1 && w.wiring.constants.has(product.node.inputs[1]!)) {
-      const weight = store.quantized(product, 1, "int8", layers.get(product.key)?.weights.get(1));
-      const { codes, scale } = int32Bias(weight, float32sOf(tensor), this.gridOf(product.node.inputs[0]!));
-      const stored = w.fresh("b");
-      sheet.initializers.set(stored, codeTensor("int32", codes, [columns]));
-      const each = scale.length > 1;
-      const scales = sheet.floats(scale, each ? [columns] : []);
-      inputs[input] = sheet.op("DequantizeLinear", [stored, scales], each ? { axis: 0 } : {});
-    } else if (tensor.dims.length === 1) inputs[input] = sheet.constant({ ...tensor, dims: [1, columns] }, "b");
+  direct(at: Placed, sheet: Sheet, output: string, bias: string | null): boolean {
+    const weight = this.#directWeight(at);
+    if (!weight) return false;
+    const { store } = this.job;
+    const [x, name] = at.node.inputs as [string, string];
+    const { scale, axis } = weight.grid;
+    const [codes, xScale, zero] = this.#codes.get(this.#copy(x, at.body, sheet))!;
+    const scales = sheet.floats(scale, axis === null ? [] : [scale.length]);
+    const given = [codes, store.codes(name, weight), xScale, scales, zero, ...(bias ? ["", bias] : [])];
+    sheet.ops("MatMulIntegerToFloat", given, [output], {}, "com.microsoft");
+    return true;
+  }
+  #directWeight(at: Placed): QuantizedTensor | null {
+    const { w, store, layers, target } = this.job;
+    const [x, name] = at.node.inputs as [string, string];
+    const { constants } = w.wiring;
+    const matrix = constants.get(name)?.tensor.dims.length === 2;
+    if (target === "pare" || at.node.op !== "MatMul" || constants.has(x) || !matrix) return null;
+    if (this.gridOf(x).type !== "uint8") return null;
+    const weight = store.quantized(at, 1, "int8", layers.get(at.key)?.weights.get(1));
+    return weight.grid.zeroPoint.every((z) => z === 0) ? weight : null;
+  }
+  /** Whether a node is a product that is written together with the row that is added to it. */
+  isAwaited(at: Placed): boolean {
+    return this.#rowed.has(at.key) && this.#directWeight(at) !== null;
+  }
+  /** Whether an addition alone reads what a node gives. */
+  isAddedTo({ key, body }: Placed): boolean {
+    const { readers, leaving } = this.job.w.wiring;
+    const [only, ...others] = readers.get(key) ?? [];
+    return only?.at.node.op === "Add" && only.at.body === body && others.length === 0 && !leaving.has(key);
+  }
+  /** The addition of a row to an integer product, with the product. */
+  row(at: Placed, { product, input }: RowBias, sheet: Sheet, output: string): boolean {
+    const { tensor } = this.job.w.wiring.constants.get(at.node.inputs[input]!)!;
+    const flat =
+      tensor.dims.length === 1
+        ? at.node.inputs[input]!
+        : sheet.constant({ ...tensor, dims: [sizeOf(tensor.dims)] }, "b");
+    return this.direct(product, sheet, output, flat);
   }
 
   /** The name under which an integer node reads a value in this body. */
@@ -88,15 +115,18 @@ export class IntegerWriter {
     copies.set(value, copy);
     return copy;
   }
-  /** Rounds what `from` carries to the grid of `value`, as `to`. */
-  round(value: string, sheet: Sheet, from: string, to: string): string {
+  /** Rounds what `from` carries to the grid of `value`, as `to`. `factor`: what `value` is of what `from` carries. */
+  round(value: string, sheet: Sheet, from: string, to: string, factor = 1): string {
     const { w } = this.job;
     const grid = this.gridOf(value);
     if (grid.type === "int16" || grid.type === "uint16") w.opset = Math.max(w.opset, 21);
     // Zero points are always said: onnxruntime breaks the graph where it absorbs a Relu before a QuantizeLinear without one.
-    const parameters = [sheet.floats(grid.scale, []), sheet.codes(grid.type, grid.zeroPoint, [])];
-    const codes = sheet.op("QuantizeLinear", [from, ...parameters]);
-    sheet.ops("DequantizeLinear", [codes, ...parameters], [to]);
+    const zero = sheet.codes(grid.type, grid.zeroPoint, []);
+    const before = sheet.floats([grid.scale[0]! / factor], []);
+    const after = sheet.floats(grid.scale, []);
+    const codes = sheet.op("QuantizeLinear", [from, before, zero]);
+    sheet.ops("DequantizeLinear", [codes, after, zero], [to]);
+    this.#codes.set(to, [codes, after, zero]);
     return to;
   }
 
