@@ -12,6 +12,7 @@ import { dropNoOps } from "./passes/drop-no-ops.js";
 import { type Evaluate, foldConstants } from "./passes/fold-constants.js";
 import { foldScales } from "./passes/fold-scales.js";
 import { fuseLinear } from "./passes/fuse-linear.js";
+import { hoistConstants } from "./passes/hoist-constants.js";
 import { inlineBranches } from "./passes/inline-branches.js";
 import { liftConstants } from "./passes/lift-constants.js";
 import { mergeEqual } from "./passes/merge-equal.js";
@@ -45,8 +46,10 @@ export async function simplify(graph: Graph, options: SimplifyOptions = {}): Pro
   if (options.inputs) now = withInputs(now, options.inputs);
   if (options.opset === raisedOpset) now = raised(now, notes);
   for (let size = sizeOf(now), round = 0; round < 8; round++) {
-    now = mergeEqual(dropNoOps(inlineBranches(settleShapes(now))));
-    now = await foldConstants(now, evaluator(engine));
+    now = dropDeadNodes(mergeEqual(hoistConstants(dropNoOps(inlineBranches(settleShapes(now))))));
+    const folded = dropDeadNodes(mergeEqual(hoistConstants(await foldConstants(now, evaluator(engine)))));
+    // What is folded in several bodies may leave several constants of one.
+    if (constantBytes(folded) <= constantBytes(now) + tolerated) now = folded;
     now = dropDeadNodes(foldScales(fuseLinear(now)));
     const next = sizeOf(now);
     if (next === size) break;
@@ -54,6 +57,10 @@ export async function simplify(graph: Graph, options: SimplifyOptions = {}): Pro
   }
   return { graph: stripNotes(now), notes };
 }
+
+const tolerated = 2048;
+const constantBytes = (graph: Graph): number =>
+  [...graph.initializers.values()].reduce((sum, t) => sum + t.bytes.length, 0);
 
 /** Changes from round to round as long as anything does. */
 function sizeOf(body: Subgraph): number {
