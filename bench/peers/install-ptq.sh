@@ -4,5 +4,5 @@
 set -euo pipefail
 folder="${PARE_PEERS_PTQ:-${XDG_CACHE_HOME:-$HOME/.cache}/pare/peers-ptq}"
 python3 -m venv "$folder"
-"$folder/bin/pip" install onnxruntime onnx sympy pillow
+"$folder/bin/pip" install onnxruntime onnx onnx-ir sympy pillow
 "$folder/bin/python" -c 'import onnxruntime; print("onnxruntime", onnxruntime.__version__, "in", onnxruntime.__file__)'

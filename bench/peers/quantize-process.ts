@@ -14,7 +14,7 @@ export interface Cost {
   readonly notes?: readonly string[];
   readonly error?: string;
 }
-export const settings = ["minmax", "core", "percentile", "dynamic", "full-core"] as const;
+export const settings = ["minmax", "core", "percentile", "dynamic", "full-core", "int4"] as const;
 export type Setting = (typeof settings)[number];
 
 const root = fileURLToPath(new URL("../../", import.meta.url));

@@ -24,12 +24,16 @@ import { root } from "./sources/places.js";
 import type { Recording, Sample } from "./sources/samples.js";
 import { type Entry, every, type Measured, type Results, table } from "./table.js";
 
+/** `pare quantize` with its defaults, and with what follows. */
+const more: Readonly<Record<string, readonly string[]>> = { pare: [], "pare-int4": ["--format", "int4"] };
+const ours = Object.keys(more);
+
 const { values: options } = parseArgs({
   options: {
     /** Names of models, by comma; all of them unless said. */
     models: { type: "string" },
     /** Quantizers, by comma: pare and settings of onnxruntime's. What a model has of them is kept. */
-    by: { type: "string", default: ["pare", ...settings].join() },
+    by: { type: "string", default: [...ours, ...settings].join() },
     /** Quantizes again by these where they are there already. */
     again: { type: "boolean", default: false },
     /** Milliseconds of latency measurement per file. */
@@ -121,16 +125,15 @@ async function measure(model: Model, before: Entry | undefined, quantizers: read
   const floatGraph = await read(path);
   const float = data && (await predictions(model, data, floatGraph));
   const samples = join(folder, "samples");
-  if (data && quantizers.some((q) => q !== "pare")) await writeSamples(samples, feedsIn(data.train(), floatGraph));
+  if (data && quantizers.some((by) => !more[by])) await writeSamples(samples, feedsIn(data.train(), floatGraph));
 
   const files: Record<string, Measured> = { ...before?.files };
   for (const by of quantizers) {
     const out = join(folder, `${by}.onnx`);
     rmSync(out, { force: true });
-    const cost =
-      by === "pare"
-        ? await pareQuantize(path, modulePath(model), out)
-        : await ortQuantize(by as Setting, path, samples, out);
+    const cost = more[by]
+      ? await pareQuantize(path, modulePath(model), out, more[by])
+      : await ortQuantize(by as Setting, path, samples, out);
     files[by] = await scored(model, data, float, out, cost);
     say(`${model.name}: ${by}: ${files[by].error ?? JSON.stringify(files[by].scores)}`);
   }
@@ -179,11 +182,11 @@ if (!options.table) {
   const stranger = names?.find((n) => !models.some((m) => m.name === n));
   if (stranger !== undefined) throw new Error(`no model "${stranger}": ${models.map((m) => m.name).join("; ")}`);
   const peersThere = peersAreThere();
-  const asked = options.by.split(",").filter((by) => by === "pare" || peersThere);
+  const asked = options.by.split(",").filter((by) => more[by] || peersThere);
   for (const model of models.filter((m) => names?.includes(m.name) ?? true)) {
     const before = results.models[model.name];
     const missing = asked
-      .filter((by) => by === "pare" || model.peers)
+      .filter((by) => (by.endsWith("int4") ? model.int4 : by === "pare" || model.peers))
       .filter((by) => options.again || !before?.files[by]);
     if (!missing.length) continue;
     const load = Math.round(loadavg()[0]! * 10) / 10;

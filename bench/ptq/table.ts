@@ -56,7 +56,7 @@ function bestPeers(entry: Entry): [string, Measured][] {
     // Scores that differ by less than a thousandth are as good as equal.
     return 1e6 * Math.round(1e3 * primary) + (file.scores?.snrDb ?? -100);
   };
-  const ran = Object.entries(entry.files).filter(([by, file]) => by !== "pare" && file.scores);
+  const ran = Object.entries(entry.files).filter(([by, file]) => !/^pare|int4/.test(by) && file.scores);
   const ranked = ran.sort(([, a], [, b]) => value(b) - value(a));
   const slower = ([, { latencyMs = 0 }]: [string, Measured]) => latencyMs > (entry.float.latencyMs ?? 0);
   if (!ranked.length || !slower(ranked[0]!)) return ranked.slice(0, 1);
@@ -73,25 +73,43 @@ function costs(file: Measured | undefined): string {
   return `${file.cpuSeconds.toFixed(1)} s, ${Math.round(file.peakBytes / 1e6)} MB`;
 }
 
-/** Ours beside the peer's best setting, a row each per model. */
+const makers: Readonly<Record<string, string>> = { pare: "Pare", "pare-int4": "Pare, int4" };
+
+/** Float, ours and the peer's best settings, a row each per model. */
 export function compared({ models: entries }: Results): string {
   const lines = Object.entries(entries).flatMap(([name, entry]) => {
-    const { score, peers } = entry;
-    if (!peers) return [];
-    const row = (who: string, file: Measured): string[] => [
-      who === "float" ? `**${name}**` : "",
-      who === "float" && score ? `float, ${labels[score]}` : who,
-      file.error ? cell(short(file.error)) : scoreOf(score, file),
-      who === "float" ? "" : decibel(file.scores?.snrDb),
-      who === "float" ? `${file.sizeBytes}` : ratio(file.sizeBytes, entry.float.sizeBytes),
-      who === "float" ? `${file.latencyMs?.toFixed(3) ?? "–"} ms` : ratio(file.latencyMs, entry.float.latencyMs),
-      who === "float" ? "" : costs(file),
+    if (!entry.peers) return [];
+    const { float, score, files } = entry;
+    const first = [
+      `**${name}**`,
+      score ? `float, ${labels[score]}` : "float",
+      score === "psnrDb" ? "" : scoreOf(score, float),
+      "",
+      `${float.sizeBytes}`,
+      float.latencyMs === undefined ? "–" : `${float.latencyMs.toFixed(3)} ms`,
+      "",
     ];
-    return [
-      row("float", entry.float),
-      ...(entry.files.pare ? [row("Pare", entry.files.pare)] : []),
-      ...bestPeers(entry).map(([by, file]) => row(`onnxruntime, ${by}`, file)),
+    const rest = [
+      ["pare", files.pare] as const,
+      ...bestPeers(entry),
+      ["pare-int4", files["pare-int4"]] as const,
+      ["int4", files.int4] as const,
     ];
+    const rows = rest.flatMap(([by, file]) => {
+      if (!file) return [];
+      return [
+        [
+          "",
+          makers[by] ?? `onnxruntime, ${by}`,
+          file.error ? cell(short(file.error)) : scoreOf(score, file),
+          decibel(file.scores?.snrDb),
+          ratio(file.sizeBytes, float.sizeBytes),
+          ratio(file.latencyMs, float.latencyMs),
+          costs(file),
+        ],
+      ];
+    });
+    return [first, ...rows];
   });
   return markdown(["model", "by", "score", "SQNR", "size", "latency", "CPU, peak memory"], lines);
 }
