@@ -8,6 +8,7 @@ import { latency } from "../../packages/pare/dist/engine/latency.js";
 import { ortNode } from "../../packages/pare/dist/engine/ort-node.js";
 import { read } from "../../packages/pare/dist/graph/file.js";
 import { feeds, type Graph } from "../../packages/pare/dist/graph/graph.js";
+import { raiseOpset } from "../../packages/pare/dist/passes/raise-opset.js";
 import {
   type Cost,
   ortQuantize,
@@ -66,6 +67,17 @@ async function* feedsIn(
   for await (const sample of samples) yield feedsOf(sample, feeds(graph));
 }
 
+/** The graph, at a later opset where onnxruntime refuses the model's own; null where it refuses that too. */
+async function runnable(graph: Graph): Promise<Graph | null> {
+  for (const candidate of [() => graph, () => raiseOpset(graph)])
+    try {
+      const found = candidate();
+      await (await ortNode.load(found)).release();
+      return found;
+    } catch {}
+  return null;
+}
+
 async function predictions(model: Model, data: DataModule, graph: Graph): Promise<Predictions> {
   const session = await ortNode.load(graph);
   try {
@@ -122,10 +134,11 @@ async function measure(model: Model, before: Entry | undefined, quantizers: read
   const data = await dataOf(model);
   const folder = join(root, "pare-out/ptq", model.name.replace(/\W+/g, "-"));
   mkdirSync(folder, { recursive: true });
-  const floatGraph = await read(path);
-  const float = data && (await predictions(model, data, floatGraph));
+  const floatGraph = await runnable(await read(path));
+  const float = data && floatGraph && (await predictions(model, data, floatGraph));
   const samples = join(folder, "samples");
-  if (data && quantizers.some((by) => !more[by])) await writeSamples(samples, feedsIn(data.train(), floatGraph));
+  if (data && floatGraph && quantizers.some((by) => !more[by]))
+    await writeSamples(samples, feedsIn(data.train(), floatGraph));
 
   const files: Record<string, Measured> = { ...before?.files };
   for (const by of quantizers) {
@@ -147,7 +160,7 @@ async function measure(model: Model, before: Entry | undefined, quantizers: read
     files,
   };
   const there = Object.keys(files).filter((by) => files[by]!.scores && existsSync(join(folder, `${by}.onnx`)));
-  if (!data || !there.length) return entry;
+  if (!data || !floatGraph || !there.length) return entry;
   const graphs = [floatGraph, ...(await Promise.all(there.map((by) => read(join(folder, `${by}.onnx`)))))];
   const [floatMs, ...otherMs] = await timed(graphs, await firstFeeds(data, floatGraph));
   for (const [i, by] of there.entries()) files[by] = { ...files[by]!, latencyMs: otherMs[i]! };

@@ -1,8 +1,10 @@
 /** What is measured: every model of ../shared/data and of two npm packages, with its data and how its quality is told. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { ortNode } from "../../packages/pare/dist/engine/ort-node.js";
 import { read, write } from "../../packages/pare/dist/graph/file.js";
 import type { Graph } from "../../packages/pare/dist/graph/graph.js";
+import { simplify } from "../../packages/pare/dist/simplify.js";
 import { carry as sileroCarry } from "./data/silero.js";
 import type { Predictions } from "./predict.js";
 import { boxScores } from "./scores/boxes.js";
@@ -14,7 +16,7 @@ import { speechScores } from "./scores/speech.js";
 import type { Carry } from "./sources/carry.js";
 import { carry as dtlnCarry } from "./sources/dtln.js";
 import { packaged, root, shared } from "./sources/places.js";
-import { inFloat32 } from "./variations.js";
+import { imbalanced, inFloat32 } from "./variations.js";
 
 export interface Model {
   readonly name: string;
@@ -50,6 +52,16 @@ const agreement = { scores: classScores, score: "agreement" } as const;
 
 const compared: readonly Model[] = [
   { name: "resnet20-cifar", path: model("resnet20-cifar"), data: "resnet20-cifar", ...classes },
+  {
+    name: "resnet20-cifar, imbalanced",
+    path: () =>
+      variation("resnet20-imbalanced", async () => {
+        const { graph } = await simplify(await read(shared("models/resnet20-cifar.onnx")), { engine: ortNode });
+        return imbalanced(graph, 1);
+      }),
+    data: "resnet20-cifar",
+    ...classes,
+  },
   {
     name: "squeezenet",
     path: () => variation("squeezenet", async () => inFloat32(await read(shared("models/squeezenet_fp16.onnx")))),
