@@ -14,8 +14,8 @@ import { widenFloat16 } from "./passes/widen-float16.js";
 import { type Candidate, eligibleNodes } from "./quantization/eligible.js";
 import type { Target } from "./quantization/plan.js";
 import { reducedRange } from "./quantization/reduced-range.js";
-import { type Searched, searchIntegers, uniformChoices } from "./quantize/search.js";
-import { type Memory, Workbench } from "./quantize/workbench.js";
+import { instead, type Searched, searchIntegers, uniformChoices } from "./quantize/search.js";
+import { type Choices, type Memory, Workbench } from "./quantize/workbench.js";
 import { simplify } from "./simplify.js";
 
 export const formats = ["auto", "int8", "dynamic", "int4", "weights8", "float16"] as const;
@@ -117,6 +117,7 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
     if (format === "int8") {
       const equal = equalized(net);
       found = await searchIntegers([plain, ...(equal ? [bench("channels equalised", equal)] : [])], told);
+      if ((options.format ?? "auto") === "auto") found = await instead(plain, found, told);
     } else {
       const choices = uniformChoices(candidates, format === "int4" ? "weights4" : format);
       found = { bench: plain, best: await plain.judge({ choices, ranges: "min-max" }) };
@@ -134,7 +135,7 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
     stopped,
     facts: {
       model: options.model ?? (graph.name || "model"),
-      format,
+      format: format === "int8" ? widest(found.best.attempt.choices) : format,
       sizeBytes: [toBytes(graph).length, toBytes(result).length],
       layers,
       quantized: layers.filter((l) => l.format !== "float").length,
@@ -162,6 +163,12 @@ function settled(
       : "no data was given: weights alone are stored in eight bits, arithmetic stays in float; with --data activations become integers too",
   );
   return "weights8";
+}
+
+/** What a search among integers ended with. */
+function widest(choices: Choices): "int8" | "dynamic" | "weights8" {
+  const used = new Set([...choices.values()].map((c) => c.format));
+  return used.has("int8") ? "int8" : used.has("dynamic") ? "dynamic" : "weights8";
 }
 
 /** The network with equalised channels; null where nothing changes or the method does not suit it. */

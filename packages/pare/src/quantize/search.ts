@@ -40,6 +40,13 @@ export function integerChoices(candidates: readonly Candidate[], which: "all" | 
   return choices;
 }
 
+const words = {
+  dynamic: "integers, with ranges of the data measured while running",
+  weights8: "its weights alone are stored in eight bits",
+  weights4: "its weights alone are stored in four bits",
+  float16: "its weights are stored as half floats",
+} as const;
+
 /** Every node's choice by one format, weights in eight bits where it is none of a node's. */
 export function uniformChoices(
   candidates: readonly Candidate[],
@@ -52,7 +59,7 @@ export function uniformChoices(
       c.formats.includes(format) &&
       !(format === "dynamic" && c.node.op === "Conv") &&
       !(format === "weights4" && c.node.op === "Conv");
-    if (wanted) choices.set(c.key, { format, reason: "as asked" });
+    if (wanted) choices.set(c.key, { format, reason: words[format] });
     else if (c.formats.includes("weights8") && format !== "float16")
       choices.set(
         c.key,
@@ -65,6 +72,43 @@ export function uniformChoices(
       );
   }
   return choices;
+}
+
+/** Static integers with less than this are of no use to most networks. */
+const uselessDb = 8;
+/** Times that differ by less are equal. */
+const sameTime = 1.05;
+
+/**
+ * Integers with ranges that are measured while running, and weights alone in eight bits: instead of static integers where those lose too much,
+ * gain no time over float, or are neither faster nor more accurate.
+ */
+export async function instead(
+  plain: Workbench,
+  found: Searched,
+  told: (found: Searched, what: string) => void,
+): Promise<Searched> {
+  if (!plain.samples) return found;
+  const named = ["dynamic", "weights8"] as const;
+  const judged: Judged[] = [];
+  for (const format of named)
+    judged.push(await plain.judge({ choices: uniformChoices(plain.candidates, format), ranges: "min-max" }));
+  const made = await Promise.all([found.bench.make(found.best.attempt), ...judged.map((j) => plain.make(j.attempt))]);
+  const [floatMs, ...ms] = await timesOf(plain, [plain.net, ...made.map((m) => m.graph)]);
+  let [best, bestMs] = [found, ms[0]!];
+  for (const [i, other] of judged.entries()) {
+    const otherMs = ms[i + 1]!;
+    const gain = db(other) - db(best.best);
+    const asFast = otherMs < sameTime * bestMs;
+    const takes =
+      (asFast && gain > 1) ||
+      (db(best.best) < uselessDb && gain > 1) ||
+      (bestMs > sameTime * floatMs! && sameTime * otherMs < bestMs && gain > -1);
+    if (!takes) continue;
+    [best, bestMs] = [{ bench: plain, best: other }, otherMs];
+    told(best, named[i]!);
+  }
+  return best;
 }
 
 const db = (j: Judged): number => j.verdict.snrDb ?? 200;
@@ -105,18 +149,17 @@ async function operators(bench: Workbench, all: Judged): Promise<Judged> {
   const same = [...all.attempt.choices].every(([key, c]) => choices.get(key)?.format === c.format);
   if (same || !bench.samples) return all;
   const core = await bench.judge({ ...all.attempt, choices });
-  const [allMs, coreMs] = await timesOf(bench, [all, core]);
+  const made = await Promise.all([all, core].map((j) => bench.make(j.attempt)));
+  const [allMs, coreMs] = await timesOf(
+    bench,
+    made.map((m) => m.graph),
+  );
   const worth = (j: Judged, ms: number) => Math.min(goodDb, db(j)) - halfTimeDb * Math.log2(ms);
   return worth(core, coreMs!) > worth(all, allMs!) ? core : all;
 }
 
 /** Milliseconds per run, measured in turn for at most about half a second. */
-export async function timesOf(
-  bench: Workbench,
-  judged: readonly Judged[],
-  more: readonly Graph[] = [],
-): Promise<number[]> {
-  const graphs = [...more, ...(await Promise.all(judged.map(async (j) => (await bench.make(j.attempt)).graph)))];
+export async function timesOf(bench: Workbench, graphs: readonly Graph[]): Promise<number[]> {
   const feeds = bench.samples!.feeds(0);
   const [once] = await latency(bench.engine, graphs.slice(0, 1), { runs: 3, feeds });
   const runs = Math.max(5, Math.min(100, Math.round(250 / graphs.length / Math.max(0.01, once!.medianMs))));
