@@ -283,3 +283,44 @@ test("a body reads weights and values of the graph around it; its own copies are
     }
   }
 });
+
+test("what onnxruntime computes in one float kernel is left together; the opset is as low as the nodes allow", async () => {
+  const graph = graphOf([["x", [4, 16]]], {
+    W: wave([16, 16], 1),
+    V: wave([16, 16], 2),
+    root: floats([Math.SQRT2], []),
+    one: floats([1], []),
+    half: floats([0.5], []),
+  });
+  graph.nodes.push(
+    node("MatMul", ["x", "W"], ["a"]),
+    node("Div", ["a", "root"], ["d"]),
+    node("Erf", ["d"], ["e"]),
+    node("Add", ["e", "one"], ["p"]),
+    node("Mul", ["a", "p"], ["m"]),
+    node("Mul", ["m", "half"], ["g"]),
+    node("MatMul", ["g", "V"], ["y"]),
+  );
+  output(graph, "y", [4, 16]);
+  const feeds = { x: { type: "float32", dims: [4, 16], data: valuesOf(wave([4, 16], 3)) } } as const;
+  const plan = await planOf(graph, "int8", [feeds]);
+  assert.deepEqual([...plan.layers.keys()], ["a", "y"]);
+  assert.match(
+    eligibleNodes(graph, "ort-node").find((c) => c.key === "m")!.why,
+    /the Gelu that it belongs to in one float kernel/,
+  );
+  const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node", reduced: true });
+  assert.equal(quantized.opsets.get(""), 14);
+  assert.equal(quantized.irVersion, 7);
+  const { kernels } = await kernelsOf(quantized, eligibleNodes(graph, "ort-node"), plan.layers, feeds);
+  assert.equal(kernels.get("Gelu"), 1, "the group is still one kernel");
+  assert.equal(
+    applyPlan(graph, { ...plan, layers: layersOf(graph, "weights4") }, { target: "ort-node" }).graph.opsets.get(""),
+    14,
+    "MatMulNBits needs no 4-bit type",
+  );
+  assert.equal(
+    applyPlan(graph, { ...plan, layers: layersOf(graph, "weights4") }, { target: "pare" }).graph.opsets.get(""),
+    21,
+  );
+});

@@ -4,6 +4,7 @@ import type { Graph, Node, Subgraph } from "../graph/graph.js";
 import { readNames, withBodies } from "../graph/scope.js";
 import { type Candidate, eligibleNodes } from "./eligible.js";
 import type { Job } from "./job.js";
+import { irVersionOf, lowestOpset } from "./lowest-opset.js";
 import { place } from "./place.js";
 import type { LayerPlan, Plan, QuantizedTensor, Target } from "./plan.js";
 import { dataInputs, integerSupport } from "./support.js";
@@ -160,10 +161,13 @@ function finished({ body, nodes, initializers }: Sheet): Subgraph {
   for (const name of dead) initializers.delete(name);
   return { ...body, nodes, initializers };
 }
+/** At the lowest opset that serves, so that older runtimes load it too. */
 function finish(w: Writer, body: Subgraph): Graph {
   const { graph } = w;
-  const opset = Math.max(w.opset, graph.opsets.get("") ?? 1);
+  const present = Math.max(w.opset, graph.opsets.get("") ?? 1);
+  const opset = graph.functions.length > 0 ? present : Math.max(w.opset, lowestOpset(body, present));
   const opsets = new Map([...graph.opsets, ["", opset]]);
   if (w.microsoft) opsets.set("com.microsoft", 1);
-  return { ...graph, ...body, opsets, irVersion: Math.max(graph.irVersion, opset >= 21 ? 10 : 7) };
+  const irVersion = graph.functions.length > 0 ? Math.max(graph.irVersion, 10) : irVersionOf(opset);
+  return { ...graph, ...body, opsets, irVersion };
 }

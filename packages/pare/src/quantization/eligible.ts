@@ -4,6 +4,7 @@ import { bodiesOf } from "../graph/scope.js";
 import { sizeOf } from "../graph/tensor.js";
 import { isNone } from "../ops/record.js";
 import { recordOf } from "../ops/registry.js";
+import { fusedInFloat } from "./fused-float.js";
 import type { Format, Target } from "./plan.js";
 import { dataInputs, integerSupport } from "./support.js";
 import { type Placed, type Wiring, wiringOf } from "./wiring.js";
@@ -27,10 +28,12 @@ const smallestWeight = 64;
 
 export function eligibleNodes(graph: Graph, target: Target): Candidate[] {
   const wiring = wiringOf(graph);
-  return wiring.nodes.map((at) => candidate(at, wiring, target));
+  const fused = fusedInFloat(wiring);
+  return wiring.nodes.map((at) => candidate(at, wiring, target, fused.get(at.key)));
 }
 
-function candidate(at: Placed, wiring: Wiring, target: Target): Candidate {
+/** `group`: what it belongs to that is one float kernel. */
+function candidate(at: Placed, wiring: Wiring, target: Target, group: string | undefined): Candidate {
   const { key, node } = at;
   const not = (why: string): Candidate => ({ key, node, role: "none", formats: [], weights: [], why });
   if (bodiesOf(node).length > 0) return not("its bodies are quantized, not it");
@@ -40,7 +43,8 @@ function candidate(at: Placed, wiring: Wiring, target: Target): Candidate {
   const weights = weightInputs(node).filter((i) => isWeight(node.inputs[i], wiring));
   const small = weightInputs(node).some((i) => wiring.constants.has(node.inputs[i] ?? "")) && weights.length === 0;
   const stored: Format[] = weights.length > 0 ? ["weights8", "weights4", "float16"] : [];
-  const why = whyNotInteger(at, wiring, target);
+  const fused = group && `onnxruntime computes the ${group} that it belongs to in one float kernel`;
+  const why = fused ?? whyNotInteger(at, wiring, target);
   const integer: Format[] = why === null ? ["int8", "int16"] : [];
   const noDynamic = whyNotDynamic(at, wiring, target);
   const dynamic: Format[] = noDynamic === null ? ["dynamic"] : [];
