@@ -37,7 +37,7 @@ before(() => {
 test("help shows every command, and every command's help shows examples", () => {
   const help = pare("--help");
   assert.equal(help.code, 0);
-  for (const command of ["demo", "compress", "train", "eval", "inspect", "pack", "unpack", "bench"]) {
+  for (const command of ["demo", "compress", "prune", "train", "eval", "inspect", "pack", "unpack", "bench"]) {
     assert.match(help.out, new RegExp(`^  ${command} `, "m"));
     const own = pare(command, "--help");
     assert.equal(own.code, 0);
@@ -110,6 +110,44 @@ test("train writes a model that eval measures; the text output is a table", () =
   assert.ok(Math.abs(measured.top1 + measured.error - 1) < 1e-9);
   const text = pare("eval", "trained.onnx", "--data", "mnist", "--limit", "100");
   assert.match(text.out, /samples +error +top-1 +top-5 +loss\n/);
+});
+
+test("prune: channels and weights, with the facts before and after; refusals name the flag, and write nothing", () => {
+  const narrow = json(
+    "prune",
+    "lenet.onnx",
+    "--structured",
+    "--target",
+    "macs=40%",
+    "--round-to",
+    "10",
+    "-o",
+    "narrow.onnx",
+  );
+  assert.deepEqual(
+    narrow.widths.map((w: { before: number }) => w.before),
+    [300, 100, 10],
+  );
+  assert.ok(narrow.macs[1] <= 0.4 * narrow.macs[0] && narrow.widths[0].after % 10 === 0);
+  assert.equal(json("inspect", "narrow.onnx").macs, narrow.macs[1]);
+  const sparse = json("prune", "lenet.onnx", "--sparsity", "0.8", "--method", "global", "-o", "sparse.onnx");
+  assert.ok(Math.abs(sparse.nonzero[1] / 266_200 - 0.2) < 0.002);
+  const text = pare("prune", "lenet.onnx", "--structured", "--target", "macs=0.0001", "-o", "least.onnx");
+  assert.equal(text.code, 0, text.err);
+  assert.match(text.out, /MACs .*%\n/);
+  assert.match(text.err, /target macs=0.0001 cannot be met: 0\.\d+ is the nearest, and is kept/);
+  const cases: [number, RegExp, string[]][] = [
+    [2, /--target: goes with --structured/, ["--target", "macs=0.5"]],
+    [2, /sparsegpt.*data/, ["--method", "sparsegpt"]],
+    [2, /fine-tuning needs data/, ["--epochs", "1"]],
+    [2, /exclude names "fc9".*nearest are "fc/, ["--exclude", "fc9"]],
+  ];
+  for (const [code, words, args] of cases) {
+    const run = pare("prune", "lenet.onnx", ...args, "-o", "refused.onnx");
+    assert.equal(run.code, code, `${args.join(" ")}: ${run.err}`);
+    assert.match(run.err, words);
+  }
+  assert.ok(!existsSync(at("refused.onnx")));
 });
 
 test("the published schemas are current", () => {

@@ -10,6 +10,7 @@ import { evalCommand } from "./eval.js";
 import { inspectCommand } from "./inspect.js";
 import { packCommand, unpackCommand } from "./pack.js";
 import { clearProgress } from "./progress.js";
+import { pruneCommand } from "./prune.js";
 import { quantizeCommand } from "./quantize.js";
 import { simplifyCommand } from "./simplify.js";
 import { trainCommand } from "./train.js";
@@ -24,6 +25,7 @@ const program = new Command("pare")
 for (const add of [
   demo,
   compressCommand,
+  pruneCommand,
   quantizeCommand,
   simplifyCommand,
   trainCommand,

@@ -57,6 +57,24 @@ export const simplification = z.object({
   seconds: z.number().nonnegative(),
 });
 
+const pair = z.tuple([count, count]).describe("before, after");
+export const pruning = z.object({
+  model: z.string(),
+  method: z.enum(["magnitude", "sparsegpt", "structured"]),
+  output: z.string(),
+  parameters: pair,
+  nonzero: pair,
+  macs: pair,
+  sizeBytes: pair,
+  latencyMs: z
+    .tuple([z.number(), z.number()])
+    .nullable()
+    .describe("median of one run; null where an input's dims are open"),
+  widths: z.array(z.object({ layer: z.string(), before: count, after: count })),
+  error: z.tuple([maybe(rate), maybe(rate)]).describe("on the validation part; null without labelled data"),
+  notes: z.array(z.object({ node: z.string(), what: z.enum(["done", "skipped"]), why: z.string() })),
+});
+
 /** File name -> schema. */
 export const schemas: Readonly<Record<string, z.ZodType>> = {
   compress: runFacts,
@@ -71,6 +89,7 @@ export const schemas: Readonly<Record<string, z.ZodType>> = {
   simplify: simplification,
   quantize: quantization,
   compare: comparison,
+  prune: pruning,
 };
 
 /** File name -> text of the JSON schema, as published; the recipe's own among them. */

@@ -7,6 +7,7 @@ import { svd } from "./lowrank/svd.js";
 import { tucker2 } from "./lowrank/tucker2.js";
 import type { Method } from "./method.js";
 import { magnitude } from "./prune/magnitude.js";
+import { sparsegpt } from "./prune/sparsegpt.js";
 import { structured } from "./prune/structured.js";
 import { cluster } from "./quantize/cluster.js";
 import { rateDistortion } from "./quantize/rate-distortion.js";
@@ -16,6 +17,7 @@ export const methods: readonly Method[] = [
   dense,
   magnitude,
   structured,
+  sparsegpt,
   cluster,
   rateDistortion,
   svd,

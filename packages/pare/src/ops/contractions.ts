@@ -71,8 +71,8 @@ const gemm = op<GemmAttributes>({
   fold: inexact,
   unroll: (g, s, x, y) => {
     const w = s.x[1]?.shape;
-    const { transA, transB, alpha } = s.a;
-    if (alpha !== 1 || !w?.every((d) => typeof d === "number")) return null;
+    const { transA, transB, alpha, beta } = s.a;
+    if (alpha !== 1 || beta !== 1 || !w?.every((d) => typeof d === "number")) return null;
     const [inputs, outputs] = (transB ? [w[1], w[0]] : w) as readonly number[];
     const column = (name: string, rows: number, turn: boolean) =>
       g.reshape(turn ? g.transpose(name, [1, 0]) : name, [1, rows, -1]);

@@ -3,32 +3,35 @@ import { z } from "zod";
 import { PareError } from "../../graph/error.js";
 import type { Graph } from "../../graph/graph.js";
 import { importances } from "../../importance/fisher.js";
+import { importance } from "../../importance/importance.js";
 import { keepHighest } from "../../importance/keep-highest.js";
 import { lampScores, magnitudes, standardDeviation } from "../../importance/magnitude.js";
+import { rowRanks } from "../../importance/row-ranks.js";
 import type { EpochMetrics } from "../../train/options.js";
 import { dropoutOf, epochsOf, fineTune, ratio, trainingOf } from "../fine-tune.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
 import { countAlive, type Weight, weightsOf, withValues } from "../weights.js";
 
+/** Measures whose scores are comparable across layers (Wanda's by rank), and the control. */
+const measured = ["wanda", "fisher-true", "fisher-empirical", "obd", "taylor", "snip", "mas", "random"] as const;
+type Measured = (typeof measured)[number];
+/** What weights can be ranked by. */
+export const criteria = ["layer", "std", "global", "lamp", "fisher", ...measured] as const;
+
 const options = z.strictObject({
   sparsity: ratio.default(0.9).describe("share of the weights to remove; with a limit on the error: the most to try"),
   criterion: z
-    .enum(["layer", "std", "global", "lamp", "fisher"])
+    .enum(criteria)
     .default("lamp")
     .describe(
-      "layer: the same share of every layer by |w|; std: |w| below quality x the layer's standard deviation; global: |w| across layers; lamp: LAMP score across layers; fisher: Fisher information x w^2 across layers, measured before every cut",
+      "layer: the same share of every layer by |w|; std: |w| below quality x the layer's standard deviation; global: |w| across layers; lamp: LAMP score across layers; fisher: Fisher information x w^2 across layers, measured before every cut; wanda: |w| x the norm of its inputs, the same share of every row; the others: as importance measures, across layers",
     ),
   layers: z.record(z.string(), ratio).default({}).describe("criterion layer: sparsity by weight or node name"),
   quality: z
     .union([z.number().nonnegative(), z.record(z.string(), z.number().nonnegative())])
     .default(1)
     .describe("criterion std: Han's q, for all layers or by weight or node name"),
-  samples: z
-    .number()
-    .int()
-    .positive()
-    .default(1000)
-    .describe("criterion fisher: training samples that it is measured on"),
+  samples: z.number().int().positive().default(1000).describe("criteria that measure: training samples that are read"),
   exclude: z.array(z.string()).default([]).describe("weights or nodes to leave dense"),
   steps: z.number().int().positive().default(1).describe("1: one-shot; more: that many cuts, one per epoch at most"),
   schedule: z
@@ -47,7 +50,7 @@ export const sparsityAt = (schedule: Options["schedule"], k: number, n: number, 
 const byName = <T>(table: Readonly<Record<string, T>>, w: Pick<Weight, "name" | "node">): T | undefined =>
   Object.hasOwn(table, w.name) ? table[w.name] : Object.hasOwn(table, w.node.name) ? table[w.node.name] : undefined;
 
-/** One mask per weight. `progress` 0..1 scales what is asked for by layer; `importance`: criterion fisher, by initialiser. */
+/** One mask per weight. `progress` 0..1 scales what is asked for by layer; `importance`: of criteria that measure, by initialiser. */
 export function masksFor(
   weights: readonly Pick<Weight, "name" | "node" | "values">[],
   o: Pick<Options, "criterion" | "layers" | "quality">,
@@ -75,11 +78,19 @@ export function masksFor(
       const f = importance!.get(w.name)!;
       return w.values.map((v, i) => f[i]! * v * v);
     },
-  }[o.criterion];
-  const scores = weights.map(scoresOf);
+  };
+  const { criterion } = o;
+  const scores = weights.map((w) =>
+    isMeasured(criterion)
+      ? importance!.get(w.name)!.map((v, i) => (w.values[i] === 0 ? 0 : v))
+      : scoresOf[criterion](w),
+  );
   const total = scores.reduce((n, s) => n + s.length, 0);
   return keepHighest(scores, keepOf(total, sparsity));
 }
+
+const isMeasured = (criterion: Options["criterion"]): criterion is Measured =>
+  (measured as readonly string[]).includes(criterion);
 
 type Masks = ReadonlyMap<string, Uint8Array>;
 type Values = ReadonlyMap<string, Float32Array>;
@@ -94,14 +105,39 @@ async function cut(
 ): Promise<Map<string, Uint8Array>> {
   const now = weights.map((w) => ({ ...w, values: at.values.get(w.name) ?? w.values }));
   const names = weights.map((w) => w.name);
-  const importance =
-    o.criterion === "fisher" && at.sparsity > 0 && tools.data
-      ? await importances(withValues(graph, at.values), names, tools.data, o.samples, tools)
-      : new Map(now.map((w) => [w.name, new Float32Array(w.values.length).fill(1)]));
-  const masks = masksFor(now, o, at.sparsity, at.progress, importance);
+  const scores =
+    at.sparsity > 0 ? await measuredOn(withValues(graph, at.values), names, o, tools) : new Map<string, Float32Array>();
+  for (const w of now) if (!scores.has(w.name)) scores.set(w.name, new Float32Array(w.values.length).fill(1));
+  const masks = masksFor(now, o, at.sparsity, at.progress, scores);
   return new Map(
     now.map((w, k) => [w.name, masks[k]!.map((m, i) => m & ((at.before.get(w.name)?.[i] ?? 1) ? 1 : 0))] as const),
   );
+}
+/** Scores by initialiser of the criteria that measure; empty for the others. */
+async function measuredOn(
+  graph: Graph,
+  names: readonly string[],
+  { criterion, samples }: Options,
+  tools: Tools,
+): Promise<Map<string, Float32Array>> {
+  if (criterion === "fisher") {
+    if (!tools.data)
+      throw new PareError(
+        "prune/magnitude: criterion fisher is measured on data: give some, or choose another",
+        "usage",
+      );
+    return importances(graph, names, tools.data, samples, tools);
+  }
+  if (!isMeasured(criterion)) return new Map();
+  const { engine, seed, signal } = tools;
+  const scores = await importance(graph, tools.data, criterion, {
+    names,
+    samples,
+    engine,
+    seed,
+    ...(signal ? { signal } : {}),
+  });
+  return new Map(criterion === "wanda" ? rowRanks(graph, scores) : scores);
 }
 const applied = (weights: readonly Weight[], masks: Masks): Map<string, Float32Array> =>
   new Map(weights.map((w) => [w.name, w.values.map((v, i) => (masks.get(w.name)![i] ? v : 0))]));

@@ -20,6 +20,8 @@ import { reconstruct } from "../reconstruct.js";
 import { refreshStatistics } from "../refresh-statistics.js";
 import { allocate, type Candidate, type Cost, removedAt, widthsOf } from "../widths.js";
 
+/** What channels can be ranked by. */
+export const rankings: readonly string[] = measureNames.filter((name) => measures[name].needs !== "path");
 const usable = measureNames.filter((name) => measures[name].needs !== "path") as [MeasureName, ...MeasureName[]];
 
 const options = z.strictObject({
@@ -41,10 +43,10 @@ const options = z.strictObject({
     .default("all")
     .describe("outputs: of the weights that make the channel; all: of those that read it too"),
   allocation: z
-    .enum(["uniform", "global", "sensitivity"])
-    .default("sensitivity")
+    .enum(["auto", "uniform", "global", "sensitivity"])
+    .default("auto")
     .describe(
-      "uniform: the same share of every group; global: by scores over the group's mean, per cost saved; sensitivity: by the change of the outputs when one group alone is narrowed, measured, per cost saved",
+      "auto: sensitivity where there is data, else global; uniform: the same share of every group; global: by scores over the group's mean, per cost saved; sensitivity: by the change of the outputs when one group alone is narrowed, measured, per cost saved",
     ),
   roundTo: z
     .union([z.literal("auto"), z.number().int().positive()])
@@ -178,15 +180,16 @@ async function narrow(
   notes.push(...found.notes);
   if (found.candidates.length === 0) throw new PareError(blocked(notes));
   const calibration = calibrationOf(o, tools);
-  if (o.allocation === "sensitivity" && !calibration)
+  const allocation = o.allocation === "auto" ? (calibration ? "sensitivity" : "global") : o.allocation;
+  if (allocation === "sensitivity" && !calibration)
     throw new PareError(
       "prune/structured: allocation sensitivity is measured on data: give some, or choose another",
       "usage",
     );
   const candidates =
-    o.allocation === "sensitivity" ? await measured(coupling, found.candidates, calibration!, tools) : found.candidates;
+    allocation === "sensitivity" ? await measured(coupling, found.candidates, calibration!, tools) : found.candidates;
   const cost: Cost = await costOf(kind, coupling, tools.engine, at.times);
-  let plan = await allocate(candidates, o.allocation, cost, at.limit);
+  let plan = await allocate(candidates, allocation, cost, at.limit);
   let narrower = plan.removed.size ? cut(coupling, plan.removed) : graph;
   if (kind === "latency")
     // The table is a sum of layers timed alone; the whole network has the last word.
@@ -194,7 +197,7 @@ async function narrow(
       const ratio = await latencyRatio(tools.engine, at.original, narrower, coupling);
       if (ratio <= at.share * 1.02) break;
       limit *= at.share / ratio;
-      plan = await allocate(candidates, o.allocation, cost, limit);
+      plan = await allocate(candidates, allocation, cost, limit);
       narrower = cut(coupling, plan.removed);
     }
   candidates.forEach(({ group }, i) => {

@@ -1,0 +1,204 @@
+/** pare prune: a trained model -> the same with fewer weights, or with narrower layers. */
+import { access } from "node:fs/promises";
+import { dirname } from "node:path";
+import { type Command, Option } from "commander";
+import { ortNode } from "../engine/ort-node.js";
+import { PareError } from "../graph/error.js";
+import { write } from "../graph/file.js";
+import { criteria } from "../methods/prune/magnitude.js";
+import { rankings } from "../methods/prune/structured.js";
+import { type PruneMethod, type PruneOptions, prune } from "../prune.js";
+import { textTable } from "../report/text.js";
+import { evaluate } from "../train/evaluate.js";
+import { type DataOptions, dataOptions, openTraining } from "./data.js";
+import { load } from "./model.js";
+import { positive, ratio, real, target, whole } from "./parse.js";
+import { interruptible, progress, result, say } from "./progress.js";
+
+interface Options extends Omit<DataOptions, "data"> {
+  data?: string;
+  output: string;
+  structured?: boolean;
+  method?: string;
+  target?: { readonly macs: number } | { readonly bytes: number } | { readonly latency: number };
+  sparsity?: number;
+  pattern?: string;
+  allocation?: string;
+  roundTo?: number;
+  repair?: string;
+  exclude: string[];
+  samples: number;
+  steps: number;
+  epochs: number;
+  lr: number;
+  seed: number;
+  workers: number;
+  json?: boolean;
+}
+
+const structuredOnly = ["target", "roundTo", "repair"] as const;
+const flags: Readonly<Record<string, string>> = { roundTo: "--round-to" };
+
+/** The method and its options that the flags mean. Throws PareError (usage) for flags that do not go together. */
+function chosen(o: Options): Pick<PruneOptions, "method" | "options"> {
+  const refuse = (key: string, why: string): never => {
+    throw new PareError(`${flags[key] ?? `--${key}`}: ${why}`, "usage");
+  };
+  const known = o.structured ? rankings : [...criteria, "sparsegpt"];
+  const name = o.method ?? (o.structured ? "l2" : "lamp");
+  if (!known.includes(name))
+    refuse(
+      "method",
+      `${name}: ${o.structured ? "with --structured" : "without --structured"} there are ${known.join(", ")}`,
+    );
+  const training = { train: { epochs: o.epochs, learningRate: o.lr } };
+  const { exclude, samples, steps } = o;
+  if (o.structured) {
+    for (const key of ["sparsity", "pattern"] as const)
+      if (o[key] !== undefined) refuse(key, "is for single weights; with --structured say --target macs=0.5");
+    const { target, allocation, roundTo, repair } = o;
+    const given = Object.fromEntries(
+      Object.entries({ target, allocation, roundTo, repair }).filter(([, v]) => v !== undefined),
+    );
+    return { method: "structured", options: { importance: name, exclude, samples, steps, ...given, ...training } };
+  }
+  for (const key of structuredOnly) if (o[key] !== undefined) refuse(key, "goes with --structured");
+  if (name === "sparsegpt") {
+    if (o.epochs > 0) refuse("epochs", "sparsegpt does not train; prune by another method, or train its result");
+    const { sparsity = 0.5, pattern, allocation } = o;
+    const given = Object.fromEntries(Object.entries({ pattern, allocation }).filter(([, v]) => v !== undefined));
+    return { method: "sparsegpt", options: { sparsity, exclude, samples, ...given } };
+  }
+  for (const key of ["pattern", "allocation"] as const)
+    if (o[key] !== undefined) refuse(key, "goes with --structured or with --method sparsegpt");
+  const { sparsity = 0.9 } = o;
+  return {
+    method: "magnitude" as PruneMethod,
+    options: { criterion: name, sparsity, exclude, samples, steps, ...training },
+  };
+}
+
+const collect = (value: string, before: string[]): string[] => [...before, value];
+
+export function pruneCommand(program: Command): void {
+  const command = program
+    .command("prune")
+    .description(
+      "remove weights of a trained model, or (--structured) whole channels, so that every engine runs it faster",
+    )
+    .argument("<model>", "trained model, .onnx or .pare");
+  dataOptions(command, false)
+    .requiredOption("-o, --output <file>", "file to write, .onnx")
+    .option("--structured", "remove whole coupled channels")
+    .option(
+      "--method <name>",
+      `what is ranked by; weights: ${criteria.join(", ")}, sparsegpt (lamp unless said); channels: ${rankings.join(", ")} (l2 unless said)`,
+    )
+    .option(
+      "--target <kind=share>",
+      "channels: what may be left: macs=0.5, bytes=0.5 or latency=0.5 (timed here)",
+      target,
+    )
+    .option("--sparsity <ratio>", "weights: the share to remove (0.9; sparsegpt 0.5)", ratio)
+    .option("--pattern <n:m>", "sparsegpt: of every m weights of a row n go")
+    .option(
+      "--allocation <kind>",
+      "channels: uniform, global or sensitivity (measured; the default with data); sparsegpt: uniform or lamp",
+    )
+    .option(
+      "--round-to <n>",
+      "channels: widths are multiples of n (what is faster on this machine unless said)",
+      positive,
+    )
+    .addOption(
+      new Option("--repair <kind>", "channels: what is done without training").choices([
+        "reconstruct",
+        "statistics",
+        "none",
+      ]),
+    )
+    .option("--exclude <name>", "a node or weight to leave alone; may be repeated", collect, [])
+    .option("--samples <n>", "training samples that are measured and repaired on", positive, 256)
+    .option("--steps <n>", "so many cuts, with fine-tuning between", positive, 1)
+    .option("--epochs <n>", "fine-tuning after each cut; 0: none", whole, 0)
+    .option("--lr <rate>", "learning rate of fine-tuning", real, 0.01)
+    .option("--seed <n>", "seed of everything random", whole, 0)
+    .option("--workers <n>", "threads of fine-tuning; the result does not depend on it", positive, 2)
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  pare prune model.onnx --structured --target macs=0.5 --data ./photos -o half.onnx\n  pare prune model.onnx --structured --target latency=0.6 --data ./photos --epochs 5 -o fast.onnx\n  pare prune model.onnx --method sparsegpt --sparsity 0.5 --data ./photos -o sparse.onnx --json",
+    )
+    .action(async (path: string, options: Options) => {
+      const method = chosen(options);
+      const { data: source, output } = options;
+      if (output === path) throw new PareError(`${output} is the input itself; name another output with -o`, "usage");
+      await access(dirname(output)).catch(() => {
+        throw new PareError(`${output}: cannot be written: its folder does not exist`);
+      });
+      const graph = await load(path);
+      const parts = source === undefined ? null : await openTraining({ ...options, data: source });
+      const signal = interruptible();
+      const {
+        graph: pruned,
+        facts,
+        notes,
+      } = await prune(graph, {
+        ...method,
+        data: parts?.data ?? null,
+        validation: parts?.validation ?? null,
+        seed: options.seed,
+        workers: options.workers,
+        engine: ortNode,
+        log: say,
+        signal,
+        onProgress: (p) =>
+          progress(
+            `epoch ${p.epoch} of ${p.epochs}, step ${p.step} of ${p.steps}, loss ${p.loss.toFixed(4)}`,
+            p.secondsLeft,
+          ),
+      });
+      await write(pruned, output);
+      const labelled = parts?.validation.classes !== undefined;
+      const errorOf = async (g: typeof graph) =>
+        labelled ? (await evaluate(g, parts!.validation, { engine: ortNode, signal })).error : null;
+      const error = [await errorOf(graph), await errorOf(pruned)] as const;
+      const all = { model: path, method: method.method, output, ...facts, error, notes };
+      result(options.json, all, () => table(all));
+    });
+}
+
+type Facts = Awaited<ReturnType<typeof prune>>["facts"] & {
+  readonly error: readonly (number | null)[];
+  readonly output: string;
+  readonly notes: readonly { readonly node: string; readonly what: string; readonly why: string }[];
+};
+function table({ parameters, nonzero, macs, sizeBytes, latencyMs, error, widths, notes, output }: Facts): string {
+  const share = ([a, b]: readonly [number, number]): string => `${((100 * b) / (a || 1)).toFixed(1)} %`;
+  const rows: (string | number)[][] = [
+    ["parameters", ...parameters, share(parameters)],
+    ["not zero", ...nonzero, share(nonzero)],
+    ["MACs", ...macs, share(macs)],
+    ["bytes", ...sizeBytes, share(sizeBytes)],
+    ...(latencyMs ? [["ms per run", ...latencyMs.map((v) => v.toFixed(3)), share(latencyMs)]] : []),
+    ...(error[0] === null ? [] : [["validation error", ...error.map((e) => `${(100 * e!).toFixed(2)} %`), ""]]),
+  ];
+  const narrower = widths.filter((w) => w.after < w.before);
+  const layers = narrower.length
+    ? [
+        "",
+        textTable(
+          narrower.map((w) => [w.layer, w.before, w.after]),
+          ["layer", "channels", "now"],
+        ),
+      ]
+    : [];
+  const left = notes.filter((n) => n.what === "skipped").map((n) => `left alone: ${n.node}: ${n.why}`);
+  return [
+    textTable(rows, ["", "before", "after", ""]),
+    ...layers,
+    ...(left.length ? ["", ...left] : []),
+    "",
+    output,
+  ].join("\n");
+}

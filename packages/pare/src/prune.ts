@@ -1,0 +1,135 @@
+/** THE MAIN PATH of `pare prune`. A network, a method and perhaps data enter; the pruned network and what became of it leave. */
+import { couple } from "./analyze/couple.js";
+import { inspect } from "./analyze/inspect.js";
+import { layersOf } from "./analyze/layers.js";
+import type { Dataset } from "./data/dataset.js";
+import { defaultEngine } from "./engine/default-engine.js";
+import type { Engine } from "./engine/engine.js";
+import { latency } from "./engine/latency.js";
+import { PareError } from "./graph/error.js";
+import type { Graph } from "./graph/graph.js";
+import { nearestNames } from "./graph/nearest-names.js";
+import { sizeOf } from "./graph/tensor.js";
+import { dimsOf } from "./methods/costs.js";
+import type { Note } from "./methods/method.js";
+import { magnitude } from "./methods/prune/magnitude.js";
+import { sparsegpt } from "./methods/prune/sparsegpt.js";
+import { structured } from "./methods/prune/structured.js";
+import { liftConstants } from "./passes/lift-constants.js";
+import { evaluate } from "./train/evaluate.js";
+import type { EpochMetrics, TrainProgress } from "./train/options.js";
+import { train } from "./train/train.js";
+
+const methods = { magnitude, sparsegpt, structured };
+export type PruneMethod = keyof typeof methods;
+
+export interface PruneOptions {
+  /** magnitude: single weights by a criterion; sparsegpt: single weights, the others making up for them; structured: whole channels. */
+  readonly method: PruneMethod;
+  /** The method's own, as in a recipe. */
+  readonly options?: unknown;
+  /** Training data: what is measured, repaired and fine-tuned on. */
+  readonly data?: Dataset | null;
+  readonly validation?: Dataset | null;
+  readonly seed?: number;
+  readonly workers?: number;
+  readonly engine?: Engine;
+  readonly onProgress?: (p: TrainProgress) => void;
+  readonly onEpoch?: (m: EpochMetrics) => void;
+  readonly log?: (line: string) => void;
+  readonly signal?: AbortSignal;
+}
+export interface PruneFacts {
+  readonly parameters: readonly [number, number];
+  readonly nonzero: readonly [number, number];
+  readonly macs: readonly [number, number];
+  readonly sizeBytes: readonly [number, number];
+  /** Median of one run, both networks run in turn; null where an input's dims are open. */
+  readonly latencyMs: readonly [number, number] | null;
+  /** Output channels by layer. */
+  readonly widths: readonly { readonly layer: string; readonly before: number; readonly after: number }[];
+}
+export interface Pruned {
+  readonly graph: Graph;
+  readonly facts: PruneFacts;
+  readonly notes: readonly Note[];
+}
+
+/** Timed runs for the facts. */
+const runs = 30;
+
+/** Throws PareError where nothing can be removed, and (usage) for options that make no sense and data that is missing. */
+export async function prune(input: Graph, o: PruneOptions): Promise<Pruned> {
+  const graph = liftConstants(input);
+  const engine = o.engine ?? (await defaultEngine());
+  const method = methods[o.method];
+  const parsed = method.options.safeParse(o.options ?? {});
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new PareError(`${method.id}: ${issue!.path.map(String).join(".")}: ${issue!.message}`, "usage");
+  }
+  const known = layersOf(graph).flatMap((l) => [l.weight, l.node.name]);
+  // The other methods look themselves.
+  for (const name of o.method === "magnitude" ? parsed.data.exclude : [])
+    if (!known.includes(name))
+      throw new PareError(
+        `${method.id}: exclude names "${name}", which is no layer; nearest are ${nearestNames(name, known)
+          .map((n) => `"${n}"`)
+          .join(", ")}`,
+        "usage",
+      );
+  const { data = null, validation = null, seed = 0, signal } = o;
+  const need = <T>(value: T | null): T => {
+    if (value === null) throw new PareError(`${method.id}: fine-tuning needs data: give some, or 0 epochs`, "usage");
+    return value;
+  };
+  let trainings = 0;
+  const shared = { engine, ...(signal ? { signal } : {}) };
+  const { graph: pruned, notes } = await method.apply(graph, parsed.data as never, {
+    ...shared,
+    data,
+    validation,
+    dense: graph,
+    constraints: { masks: new Map(), codebooks: new Map() },
+    seed,
+    log: o.log ?? (() => {}),
+    evaluate: (g) => evaluate(g, need(validation), shared),
+    train: (g, options) =>
+      train(g, {
+        ...options,
+        ...shared,
+        data: need(data),
+        ...(validation ? { validation } : {}),
+        seed: seed + ++trainings,
+        workers: o.workers ?? 2,
+        ...(o.onProgress ? { onProgress: o.onProgress } : {}),
+        ...(o.onEpoch ? { onEpoch: o.onEpoch } : {}),
+      }),
+  });
+  if (notes.length > 0 && notes.every((n) => n.what === "skipped"))
+    throw new PareError(`nothing of this model can be pruned:${notes.map((n) => `\n  ${n.node}: ${n.why}`).join("")}`);
+  return { graph: pruned, notes, facts: await factsOf(graph, pruned, engine) };
+}
+
+async function factsOf(before: Graph, after: Graph, engine: Engine): Promise<PruneFacts> {
+  const coupling = couple(before);
+  const [a, b] = [inspect(before), inspect(after)];
+  const both = (key: "parameters" | "nonzero" | "macs" | "sizeBytes") => [a[key], b[key]] as const;
+  const narrow = new Map(layersOf(after).map((l) => [l.node.outputs[0], l]));
+  const widthOf = (l: ReturnType<typeof layersOf>[number]): number => sizeOf(l.dims.filter((_, d) => l.kept[d]));
+  return {
+    parameters: both("parameters"),
+    nonzero: both("nonzero"),
+    macs: both("macs"),
+    sizeBytes: both("sizeBytes"),
+    latencyMs: await latency(engine, [before, after], { runs, dims: dimsOf(coupling) }).then(
+      ([x, y]) => [x!.medianMs, y!.medianMs] as const,
+      () => null,
+    ),
+    widths: layersOf(before).map((l) => ({
+      layer: l.node.name || l.node.outputs[0]!,
+      before: widthOf(l),
+      after: widthOf(narrow.get(l.node.outputs[0]) ?? l),
+    })),
+  };
+}
