@@ -1,6 +1,8 @@
 /** Statistics computed within onnxruntime against those computed here from every element, on real models and in bodies of control flow. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { infer } from "../dist/analyze/infer.js";
 import { calibrate } from "../dist/calibrate/calibrate.js";
 import type { Wanted } from "../dist/calibrate/observe.js";
@@ -463,4 +465,18 @@ test("what cannot be calibrated is refused", async () => {
   const stop = new AbortController();
   stop.abort(new Error("enough"));
   await assert.rejects(calibrate(graph, new Map([["y", {}]]), one, { engine, signal: stop.signal }), /enough/);
+});
+
+test("memory: within half more than the model's own run, for any number of samples", (t) => {
+  const child = fileURLToPath(new URL("support/calibrate-memory-child.js", import.meta.url));
+  const peak = (way: string, samples: number): number => {
+    const run = spawnSync(process.execPath, [child, way, String(samples)], { encoding: "utf8" });
+    assert.equal(run.status, 0, run.stderr);
+    return Number(run.stdout);
+  };
+  const [float, few, many] = [peak("float", 8), peak("calibrate", 8), peak("calibrate", 40)];
+  const said = `MiB: ${[float, few, many].map(Math.round).join(" ")}`;
+  t.diagnostic(said);
+  assert.ok(many < 1.5 * float, said);
+  assert.ok(many < few + 30, said);
 });

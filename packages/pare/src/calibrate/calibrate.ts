@@ -7,7 +7,7 @@ import { quote } from "../graph/quote.js";
 import { type Observed, observe, type Wanted } from "./observe.js";
 import { readReport } from "./report.js";
 import type { Statistics } from "./statistics.js";
-import { Sum } from "./sum.js";
+import { type Sampling, Sum } from "./sum.js";
 
 export interface CalibrateOptions {
   readonly engine: Engine;
@@ -17,7 +17,7 @@ export interface CalibrateOptions {
 }
 
 /** Elements that a histogram samples of a value, over all samples: every one where a value has no more. */
-const enoughElements = 2 ** 20;
+const enoughElements = 2 ** 19;
 /** Of one sample at least this many, and of one run of all values together at most that many. */
 const fewestPerSample = 2 ** 12;
 const mostPerRun = 2 ** 21;
@@ -28,7 +28,7 @@ const mostSamplesPerRun = 32;
 /**
  * Statistics by name of every wanted value, those within If, Loop and Scan too; a value that no sample ever computed (a branch never taken)
  * is absent. Extremes, mean and power are of all elements; a histogram is of all elements of small values, and of evenly spaced ones of large
- * values, a million and more in all. Its bins are at least as many as asked for, 0 in the middle of one; it is null for values that
+ * values, half a million and more in all. Its bins are at least as many as asked for, 0 in the middle of one; it is null for values that
  * are infinite somewhere. Throws PareError where there are no samples, a sample does not fit, or a value is not a number
  * (names sample and node); throws the signal's reason where that is aborted.
  */
@@ -111,7 +111,7 @@ class Calibration {
   async #run(feeds: Feeds, first: number, count: number): Promise<void> {
     const { session, observed, samples } = this;
     for (;;) {
-      const sampling = this.#sampled.map((s) => s.sampling(this.#perSample, this.#runs));
+      const sampling = this.#sampled.map((s) => s.sampling(this.#perSample));
       const run = await session.run({ ...feeds, ...this.#inputs(sampling) }).catch((cause: unknown) => {
         if (!(cause instanceof PareError)) throw cause;
         throw new PareError(`${samples.name}: sample ${first}: ${cause.message}`, cause.kind, { cause });
@@ -132,16 +132,15 @@ class Calibration {
     }
   }
 
-  #inputs(sampling: readonly { start: number; step: number; most: number }[]): Feeds {
+  #inputs(sampling: readonly Sampling[]): Feeds {
     if (!sampling.length) return {};
-    const { start, step, most } = this.observed.sampling;
+    const { step, most } = this.observed.sampling;
     const int64 = (list: readonly number[]): NDArray => ({
       type: "int64",
       dims: [list.length],
       data: BigInt64Array.from(list, BigInt),
     });
     return {
-      [start]: int64(sampling.map((s) => s.start)),
       [step]: int64(sampling.map((s) => s.step)),
       [most]: int64(sampling.map((s) => s.most)),
     };

@@ -54,8 +54,8 @@ export interface Observed {
   /** Its only output, float32 [length]. */
   readonly report: string;
   readonly layout: Layout;
-  /** Inputs, int64 with one element per sampled value: the first element that is taken, every how-manieth from there, and in loops how many. */
-  readonly sampling: { readonly start: string; readonly step: string; readonly most: string };
+  /** Inputs, int64 with one element per sampled value: every how-manieth element is taken, and in loops how many. */
+  readonly sampling: { readonly step: string; readonly most: string };
 }
 
 const reductions = ["ReduceMin", "ReduceMax", "ReduceSum", "ReduceSumSquare"] as const;
@@ -73,8 +73,7 @@ export function observe(graph: Graph, wanted: ReadonlyMap<string, Wanted>): Obse
   const observer = new Observer(new Emitter(d, "float32", "calibrate/"), wanted, infer(kept));
   const constant = [...d.initializers.keys()].find((name) => wanted.has(name));
   if (constant !== undefined) throw isConstant(constant);
-  const nodes = [...observer.splits(), ...d.nodes];
-  d.nodes = nodes;
+  const { nodes } = d;
   const { report, layout } = observer.body(nodes, d.inputs, (name) => observer.inferred.types.get(name) ?? null, null);
   const missing = [...wanted.keys()].find((name) => !observer.probes.some((p) => p.name === name));
   if (missing !== undefined)
@@ -113,7 +112,6 @@ class Observer {
   readonly probes: Probe[] = [];
   readonly sampling: Observed["sampling"];
   readonly #sampled: number;
-  #places = { start: [] as string[], step: [] as string[], most: [] as string[] };
 
   constructor(
     readonly e: Emitter,
@@ -126,22 +124,10 @@ class Observer {
       if (this.#sampled) e.graph.inputs.push({ name, type: "int64", shape: [this.#sampled] });
       return name;
     };
-    this.sampling = { start: input("start"), step: input("step"), most: input("most") };
+    this.sampling = { step: input("step"), most: input("most") };
   }
   get #opset(): number {
     return this.e.graph.opsets.get("")!;
-  }
-
-  /** Nodes that take the sampling inputs apart: one [1] per value. */
-  splits(): Node[] {
-    const nodes: Node[] = [];
-    if (!this.#sampled) return nodes;
-    const more = this.#opset >= 18 ? { num_outputs: this.#sampled } : {};
-    for (const key of ["start", "step", "most"] as const)
-      this.#places[key] = this.#into(nodes, () =>
-        this.e.ops("Split", [this.sampling[key]], { axis: 0, ...more }, this.#sampled),
-      );
-    return nodes;
   }
 
   /** Runs `make` with the emitter's nodes going to `nodes`. */
@@ -234,12 +220,16 @@ class Observer {
 
   #sample({ place }: Probe, flat: string, fixed: Fixed): string {
     const { e } = this;
-    const [start, step, most] = [this.#places.start[place]!, this.#places.step[place]!, this.#places.most[place]!];
     const end = e.ints([Number.MAX_SAFE_INTEGER]);
-    const taken = e.op("Slice", [flat, start, end, e.ints([0]), step]);
+    const taken = e.op("Slice", [flat, e.ints([0]), end, e.ints([0]), this.#place("step", place)]);
     if (!fixed) return taken;
+    const most = this.#place("most", place);
     const whole = e.op("Concat", [taken, e.op("Expand", [this.#notANumber, most])], { axis: 0 });
     return e.op("Slice", [whole, e.ints([0]), most, e.ints([0])]);
+  }
+  /** [1]: a value's element of a sampling input. Not by one Split for all: onnxruntime is slow to load nodes of hundreds of outputs. */
+  #place(key: keyof Observed["sampling"], place: number): string {
+    return this.e.op("Gather", [this.sampling[key], this.e.ints([place])], { axis: 0 });
   }
   get #notANumber(): string {
     return this.e.constant(floats([Number.NaN], [1]));
@@ -330,7 +320,7 @@ class Observer {
         }
         if (place >= 0) {
           const none = fixed
-            ? e.op("Expand", [this.#notANumber, this.#places.most[place]!])
+            ? e.op("Expand", [this.#notANumber, this.#place("most", place)])
             : e.constant(floats([], [0]));
           pieces.push(this.#length(none), none);
         }

@@ -6,9 +6,8 @@ import type { Reading } from "./report.js";
 import type { Statistics } from "./statistics.js";
 import { Tally } from "./tally.js";
 
-/** Which elements of a value are taken in a run: `start`, then every `step`-th; within loops exactly `most`, filled up. */
+/** Which elements of a value are taken in a run: every `step`-th; within loops exactly `most`, filled up. */
 export interface Sampling {
-  readonly start: number;
   readonly step: number;
   readonly most: number;
 }
@@ -48,9 +47,9 @@ export class Sum {
   #step(perSample: number): number {
     return this.size === 0 ? unknownStep : Math.max(1, Math.ceil(this.size / perSample)) | 1;
   }
-  sampling(perSample: number, run: number): Sampling {
+  sampling(perSample: number): Sampling {
     const step = this.#step(perSample);
-    return { start: (run * 7919) % step, step, most: Math.max(1, Math.ceil(this.#largest / step)) };
+    return { step, most: Math.max(1, Math.ceil(this.#largest / step)) };
   }
   /** Whether a run with this sampling took the elements that it should, now that sizes are known. */
   accepts({ step, most }: Sampling, perSample: number): boolean {

@@ -24,7 +24,8 @@ Data (--data) is one of
   a name         mnist, fashion-mnist, cifar10
   a file         .npz, .npy, IDX (images; labels beside it), CIFAR .bin, .csv; each also .gz or .br
   a folder       one sub-folder of .png or .jpg images per class
-  a module       ./my-data.mjs that exports an async iterable of { x, label }`;
+  a module       ./my-data.mjs that exports an async iterable of { x, label } or { inputs: { name: x }, label },
+                 or { length, sample(i) }, which is asked for one sample at a time`;
 
 /** `needed`: whether the command makes no sense without --data. */
 export function dataOptions(command: Command, needed = true): Command {
