@@ -14,6 +14,7 @@ export { split, subset } from "./data/views.js";
 export type { Engine, NDArray, Session, SessionOptions } from "./engine/engine.js";
 export { latency } from "./engine/latency.js";
 export { ortNode } from "./engine/ort-node.js";
+export { type ExplainOptions, type Explanation, explain } from "./explain.js";
 export { check } from "./graph/check.js";
 export { fromBytes } from "./graph/decode.js";
 export { Emitter } from "./graph/emit.js";

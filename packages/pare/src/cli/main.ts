@@ -7,6 +7,7 @@ import { compareCommand } from "./compare.js";
 import { compressCommand } from "./compress.js";
 import { demo } from "./demo.js";
 import { evalCommand } from "./eval.js";
+import { explainCommand } from "./explain.js";
 import { inspectCommand } from "./inspect.js";
 import { packCommand, unpackCommand } from "./pack.js";
 import { clearProgress } from "./progress.js";
@@ -31,6 +32,7 @@ for (const add of [
   trainCommand,
   evalCommand,
   compareCommand,
+  explainCommand,
   inspectCommand,
   packCommand,
   unpackCommand,

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { inspection } from "../analyze/inspect.js";
 import { comparison } from "../compare.js";
+import { explanation } from "../explain.js";
 import { recipeSchema } from "../methods/recipe.js";
 import { quantization } from "../quantize.js";
 import { reportFacts, runFacts } from "../report/facts.js";
@@ -90,6 +91,7 @@ export const schemas: Readonly<Record<string, z.ZodType>> = {
   quantize: quantization,
   compare: comparison,
   prune: pruning,
+  explain: explanation,
 };
 
 /** File name -> text of the JSON schema, as published; the recipe's own among them. */

@@ -129,6 +129,7 @@ class Applier {
       if (placement.integer.has(at.key)) this.#integer.inputs(at, inputs, sheet);
       else if (layer) storedInputs(this.job, at, inputs, layer, sheet);
       this.#sharedInputs(at, inputs, sheet);
+      if (!placement.integer.has(at.key)) this.#keepFloat(at, inputs, sheet);
       sheet.nodes.push({ ...written, inputs, outputs });
     }
     for (const o of rounded) this.#integer.round(o, sheet, raw.get(o)!, o);
@@ -141,6 +142,18 @@ class Applier {
     if (!placement.integer.has(at.key) || placement.rounded.has(at.key)) return false;
     if (this.#integer.isAwaited(at)) return true;
     return this.#integer.isAddedTo(at) && this.#integer.direct(at, sheet, output, null);
+  }
+  /**
+   * A float product that reads a rounded value reads it through a Clip that changes nothing: directly between DequantizeLinear and QuantizeLinear
+   * onnxruntime would round its weights to eight bits, with one scale for all of them.
+   */
+  #keepFloat(at: Placed, inputs: string[], sheet: Sheet): void {
+    const { op, domain } = at.node;
+    const [x, weight] = at.node.inputs;
+    if (domain !== "" || !["Conv", "ConvTranspose", "Gemm"].includes(op) || inputs[0] !== x) return;
+    if (!this.job.placement.rounded.has(x!) || !this.job.w.wiring.constants.has(weight ?? "")) return;
+    const largest = 2 ** 127;
+    inputs[0] = sheet.op("Clip", [x!, sheet.floats([-largest], []), sheet.floats([largest], [])]);
   }
   /** A float node that shares a weight with a quantized one reads floats made of the codes, so that the weight is not stored twice. */
   #sharedInputs(at: Placed, inputs: string[], sheet: Sheet): void {
