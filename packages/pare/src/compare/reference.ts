@@ -2,9 +2,11 @@
 import type { Samples } from "../data/samples.js";
 import type { Engine, NDArray, Session } from "../engine/engine.js";
 import type { Graph } from "../graph/graph.js";
-import { Tally, together, winners } from "./tally.js";
+import { numbersIn, Tally, together, winners } from "./tally.js";
 
 export interface Verdict {
+  /** As snrDb, but against what tells one sample's answer from another's: the signal without its mean over the samples. What searches go by. */
+  readonly contrastDb: number | null;
   /** Over all outputs; null: the same bit for bit. */
   readonly snrDb: number | null;
   /** Share of the samples for which both models name the same class, 0..1; null where no output holds scores of classes. */
@@ -17,6 +19,8 @@ const fewest = 6;
 const patienceMs = 1000;
 
 export class Reference {
+  readonly #contrast: ReadonlyMap<string, number>;
+
   private constructor(
     readonly graph: Graph,
     readonly samples: Samples,
@@ -24,7 +28,9 @@ export class Reference {
     /** Indices of the samples that are compared. */
     readonly indices: readonly number[],
     readonly answers: readonly Readonly<Record<string, NDArray>>[],
-  ) {}
+  ) {
+    this.#contrast = new Map(namesOf(graph).map((name) => [name, contrastOf(answers.map((a) => a[name]!))]));
+  }
 
   /** Runs the model on at most `limit` samples, evenly spread; on fewer, but `fewest`, where that would take seconds. */
   static async of(graph: Graph, samples: Samples, engine: Engine, limit: number): Promise<Reference> {
@@ -68,8 +74,33 @@ export class Reference {
         classes.add(this.answers[k]!, answer, this.samples.label(i));
       }
     });
-    return { snrDb: together([...tallies.values()]), agreement: classes.agreement, error: classes.errors[1] };
+    const contrast = [...tallies.values()].map((t) => ({ noise: t.noise, signal: this.#contrast.get(t.name)! }));
+    return {
+      contrastDb: together(contrast),
+      snrDb: together([...tallies.values()]),
+      agreement: classes.agreement,
+      error: classes.errors[1],
+    };
   }
+}
+
+/** Energy of arrays without their mean; with it where they differ in dims, or where there is but one. */
+function contrastOf(arrays: readonly NDArray[]): number {
+  const values = arrays.map((a) => numbersIn(a) ?? []);
+  const length = values[0]?.length ?? 0;
+  const alike = values.length > 1 && values.every((v) => v.length === length);
+  let energy = 0;
+  for (let i = 0; alike && i < length; i++) {
+    let [sum, power] = [0, 0];
+    for (const v of values) {
+      sum += v[i]!;
+      power += v[i]! ** 2;
+    }
+    energy += Math.max(0, power - sum ** 2 / values.length);
+  }
+  if (energy > 0) return energy;
+  for (const v of values) for (let i = 0; i < v.length; i++) energy += v[i]! ** 2;
+  return energy;
 }
 
 export const namesOf = (graph: Graph): string[] => graph.outputs.map((v) => v.name);

@@ -60,7 +60,7 @@ export class Tally {
 }
 
 /** The mean of noise to signal over several values, as signal to noise in dB; null where nothing differs. */
-export function together(tallies: readonly Tally[]): number | null {
+export function together(tallies: readonly { readonly signal: number; readonly noise: number }[]): number | null {
   const parts = tallies.filter((t) => t.signal > 0).map((t) => t.noise / t.signal);
   const mean = parts.reduce((a, b) => a + b, 0) / parts.length;
   return parts.length === 0 || mean === 0 ? null : -10 * Math.log10(mean);

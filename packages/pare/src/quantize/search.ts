@@ -111,7 +111,7 @@ export async function instead(
   return best;
 }
 
-const db = (j: Judged): number => j.verdict.snrDb ?? 200;
+const db = (j: Judged): number => j.verdict.contrastDb ?? 200;
 const better = (a: Judged, b: Judged, by = 0): boolean => db(a) > db(b) + by;
 
 /** Static integers: the form of the network, the operators, the ranges, the layers that stay in float. `told` hears of every best so far. */

@@ -30,7 +30,7 @@ export interface Attempt {
   /** What chose them. */
   readonly rounding?: string;
 }
-const unknown: Verdict = { snrDb: null, agreement: null, error: null };
+const unknown: Verdict = { contrastDb: null, snrDb: null, agreement: null, error: null };
 export interface Judged {
   readonly attempt: Attempt;
   readonly verdict: Verdict;
