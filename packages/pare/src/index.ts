@@ -15,6 +15,7 @@ export type { Engine, NDArray, Session, SessionOptions } from "./engine/engine.j
 export { latency } from "./engine/latency.js";
 export { ortNode } from "./engine/ort-node.js";
 export { type ExplainOptions, type Explanation, explain } from "./explain.js";
+export { type FactorizeOptions, factorize } from "./factorize.js";
 export { check } from "./graph/check.js";
 export { fromBytes } from "./graph/decode.js";
 export { Emitter } from "./graph/emit.js";

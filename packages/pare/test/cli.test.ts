@@ -37,7 +37,18 @@ before(() => {
 test("help shows every command, and every command's help shows examples", () => {
   const help = pare("--help");
   assert.equal(help.code, 0);
-  for (const command of ["demo", "compress", "prune", "train", "eval", "inspect", "pack", "unpack", "bench"]) {
+  for (const command of [
+    "demo",
+    "compress",
+    "prune",
+    "factorize",
+    "train",
+    "eval",
+    "inspect",
+    "pack",
+    "unpack",
+    "bench",
+  ]) {
     assert.match(help.out, new RegExp(`^  ${command} `, "m"));
     const own = pare(command, "--help");
     assert.equal(own.code, 0);
@@ -148,6 +159,26 @@ test("prune: channels and weights, with the facts before and after; refusals nam
     assert.match(run.err, words);
   }
   assert.ok(!existsSync(at("refused.onnx")));
+});
+
+test("factorize writes smaller layers, and refuses with every layer's reason and nothing written", () => {
+  const facts = json("factorize", "lenet.onnx", "--method", "svd", "--rank", "fc1=30", "-o", "rank30.onnx");
+  assert.equal(facts.layers.length, 1);
+  assert.deepEqual(facts.layers[0].parameters, [235_200, 30 * (784 + 300)]);
+  assert.equal(json("inspect", "rank30.onnx").parameters, facts.parameters[1]);
+  const refusals: [number, RegExp, string[]][] = [
+    [1, /no layer[\s\S]*fc1: a matrix product has no kernel[\s\S]*fc3: /, ["--method", "spatial"]],
+    [2, /fcc1.*nearest are "fc1"/, ["--exclude", "fcc1"]],
+    [2, /fc1.*svd takes 1 to 300/, ["--rank", "fc1=30,40"]],
+    [2, /needs data/, ["--epochs", "1"]],
+    [2, /expected macs=0.5/, ["--target", "speed=2"]],
+  ];
+  for (const [code, words, args] of refusals) {
+    const run = pare("factorize", "lenet.onnx", ...args, "-o", "none.onnx");
+    assert.equal(run.code, code, run.err);
+    assert.match(run.err, words);
+    assert.ok(run.out === "" && !existsSync(at("none.onnx")));
+  }
 });
 
 test("the published schemas are current", () => {

@@ -24,7 +24,7 @@ const doors: Record<string, readonly string[]> = {
 };
 const rooms = Object.keys(doors);
 /** Main paths: a file of that name, which is read first, and perhaps a folder of what only it needs. */
-const paths = ["simplify", "prune", "compress", "compare", "quantize", "explain"];
+const paths = ["simplify", "prune", "factorize", "compress", "compare", "quantize", "explain"];
 const everything = [...rooms, ...paths];
 paths.forEach((path, i) => {
   doors[path] = [...rooms, ...paths.slice(0, i)];

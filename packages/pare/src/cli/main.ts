@@ -8,6 +8,7 @@ import { compressCommand } from "./compress.js";
 import { demo } from "./demo.js";
 import { evalCommand } from "./eval.js";
 import { explainCommand } from "./explain.js";
+import { factorizeCommand } from "./factorize.js";
 import { inspectCommand } from "./inspect.js";
 import { packCommand, unpackCommand } from "./pack.js";
 import { clearProgress } from "./progress.js";
@@ -27,6 +28,7 @@ for (const add of [
   demo,
   compressCommand,
   pruneCommand,
+  factorizeCommand,
   quantizeCommand,
   simplifyCommand,
   trainCommand,

@@ -76,6 +76,31 @@ export const pruning = z.object({
   notes: z.array(z.object({ node: z.string(), what: z.enum(["done", "skipped"]), why: z.string() })),
 });
 
+export const factorizing = z.object({
+  model: z.string(),
+  method: z.enum(["auto", "svd", "tucker2", "spatial", "cp", "separable"]),
+  output: z.string(),
+  parameters: pair,
+  macs: pair,
+  sizeBytes: pair,
+  latencyMs: z
+    .tuple([z.number(), z.number()])
+    .nullable()
+    .describe("median of one run; null where an input's dims are open"),
+  layers: z.array(
+    z.object({
+      node: z.string(),
+      method: z.enum(["svd", "tucker2", "spatial", "cp", "separable"]),
+      ranks: z.array(count),
+      macs: pair,
+      parameters: pair,
+      error: z.number().describe("mean squared error of the layer's answers as a share of their mean square"),
+    }),
+  ),
+  error: z.tuple([maybe(rate), maybe(rate)]).describe("on the validation part; null without labelled data"),
+  notes: z.array(z.object({ node: z.string(), what: z.enum(["done", "skipped"]), why: z.string() })),
+});
+
 /** File name -> schema. */
 export const schemas: Readonly<Record<string, z.ZodType>> = {
   compress: runFacts,
@@ -91,6 +116,7 @@ export const schemas: Readonly<Record<string, z.ZodType>> = {
   quantize: quantization,
   compare: comparison,
   prune: pruning,
+  factorize: factorizing,
   explain: explanation,
 };
 

@@ -1,5 +1,5 @@
 /** Parts of a factorised weight, each the best while the others are held: a problem enters, factors leave. */
-import { cholesky, ridged, solveLower, solveRows } from "./cholesky.js";
+import { definite, solveLower, solveRows } from "./cholesky.js";
 import { eigenSymmetric } from "./eigen.js";
 import { addScaled, dot, gram, type Matrix, matrix, multiply, multiplyTransposed, rowOf, transpose } from "./matrix.js";
 import { measured, type Problem } from "./problem.js";
@@ -32,10 +32,29 @@ export interface Basis {
   readonly rows: Matrix;
 }
 
-/** Orthonormal directions of the answers [o o]: projecting on the first r is the best weight of rank r (Zhang et al. 2015, eq. 5). */
-export function outputBasis(weight: Matrix, cross: Matrix): Basis {
-  const { values, vectors } = eigenSymmetric(multiplyTransposed(weight, cross));
-  return { values: values.map((v) => Math.max(0, v)), rows: vectors };
+/**
+ * Orthonormal directions of the answers [o o]: projecting on the first r is the best weight of rank r (Zhang et al. 2015, eq. 5). Rows beyond the
+ * rank may be zero.
+ */
+export function outputBasis(weight: Matrix, metric: Matrix | null): Basis {
+  if (weight.rows <= weight.cols) {
+    const { values, vectors } = eigenSymmetric(multiplyTransposed(weight, measured(weight, metric)));
+    return { values: values.map((v) => Math.max(0, v)), rows: vectors };
+  }
+  // The smaller side: with M = W L, metric = L L^T, eigenvectors v of M^T M give directions M v.
+  const root = metric ? multiply(weight, definite(metric, tiny).triangle) : weight;
+  const { values, vectors } = eigenSymmetric(gram(transpose(root)));
+  const rows = matrix(weight.rows, weight.rows);
+  rows.data.set(multiplyTransposed(vectors, root).data);
+  const energies = new Float64Array(weight.rows);
+  for (let i = 0; i < weight.cols; i++) {
+    const row = rowOf(rows, i);
+    const seen = values[i]! > 1e-13 * values[0]!;
+    const scale = seen ? 1 / Math.sqrt(dot(row, row)) : 0;
+    for (let o = 0; o < row.length; o++) row[o]! *= scale;
+    if (seen) energies[i] = values[i]!;
+  }
+  return { values: energies, rows };
 }
 
 /** [|a|, o |b|] of a weight [o n]. */
@@ -63,7 +82,7 @@ export function inputBasis({ best, metric }: Problem, { a, b }: Split): Basis {
     for (let k = 0; k < a.length; k++)
       for (const j of b)
         shared.data[i * a.length + k]! += metric.data[(a[i]! + j) * metric.cols + a[k]! + j]! / b.length;
-  const l = cholesky(shared);
+  const l = definite(shared, tiny).triangle;
   const { values, vectors } = eigenSymmetric(gram(multiply(transpose(l), unfolded)));
   return { values: values.map((v) => Math.max(0, v)), rows: solveLower(l, vectors) };
 }
@@ -80,8 +99,8 @@ export function spreadOver(v: Matrix, { a, b }: Split): Matrix {
 
 /** K [o q] for which K Q, Q [q n], comes closest; and Q metric Q^T. */
 export function fitOutput({ cross, metric }: Problem, q: Matrix): { readonly k: Matrix; readonly moments: Matrix } {
-  const moments = ridged(multiplyTransposed(measured(q, metric), q), tiny);
-  return { k: solveRows(cholesky(moments), multiplyTransposed(cross, q)), moments };
+  const { matrix: moments, triangle } = definite(multiplyTransposed(measured(q, metric), q), tiny);
+  return { k: solveRows(triangle, multiplyTransposed(cross, q)), moments };
 }
 
 /** What component r of the weight does with its direction: weight[o, a + b] += k[o, j] v[r, a] for b = at[j]. */
@@ -115,7 +134,7 @@ export function refine(
         for (let i = 0; i < a.length; i++) gradient[i]! += factor * row[a[i]! + at[j]!]!;
       }
     }
-    const step = rowOf(solveRows(cholesky(ridged(normal, tiny)), matrix(1, a.length, gradient)), 0);
+    const step = rowOf(solveRows(definite(normal, tiny).triangle, matrix(1, a.length, gradient)), 0);
     addScaled(own, 1, step);
     takeAway(rest, metric, a, at, k, step);
   }

@@ -61,3 +61,15 @@ export function ridged(a: Matrix, share: number): Matrix {
   for (let i = 0; i < a.rows; i++) out.data[i * a.cols + i]! += add;
   return out;
 }
+
+/** What `ridged` gives and its triangle, the share raised tenfold until rounding leaves it positive definite. Throws where nothing helps. */
+export function definite(a: Matrix, share: number): { readonly matrix: Matrix; readonly triangle: Matrix } {
+  for (let now = share; ; now *= 10) {
+    const raised = ridged(a, now);
+    try {
+      return { matrix: raised, triangle: cholesky(raised) };
+    } catch (error) {
+      if (now > 1) throw error;
+    }
+  }
+}

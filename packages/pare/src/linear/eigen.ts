@@ -68,10 +68,12 @@ function reflectBothSides(t: Matrix, at: number, v: Float64Array, beta: number):
 /** Golub & Van Loan, 8.3.3: `d` becomes the eigenvalues, rows of `z` are turned with them. */
 function implicitQl(d: Float64Array, e: Float64Array, z: Matrix): void {
   const n = d.length;
+  // Relative to the whole matrix: what is zero but for rounding would never settle by its own measure.
+  const nothing = Number.EPSILON * Math.max(...d.map((v, i) => Math.abs(v) + Math.abs(e[i]!)), 0);
   for (let l = 0; l < n; l++) {
     for (let round = 0; ; round++) {
       let m = l;
-      while (m < n - 1 && Math.abs(e[m]!) > Number.EPSILON * (Math.abs(d[m]!) + Math.abs(d[m + 1]!))) m++;
+      while (m < n - 1 && Math.abs(e[m]!) > nothing) m++;
       if (m === l) break;
       if (round === 60) throw new PareError(`the eigenvalues of a ${n} x ${n} matrix did not settle: is it finite?`);
       qlStep(d, e, z, l, m);

@@ -19,6 +19,8 @@ export interface Moments {
   readonly power: number;
   readonly inputMean: Float64Array;
   readonly targetMean: Float64Array;
+  /** The wanted answers are the layer's own. */
+  readonly own: boolean;
 }
 export interface MomentsOptions {
   readonly engine: Engine;
@@ -199,11 +201,12 @@ class Sums {
       const targetMean = Float64Array.from({ length: layer.outputs }, (_, o) =>
         layer.takesBias ? dot(rowOf(layer.weight, o), inputMean) + (layer.bias?.[o] ?? 0) : 0,
       );
-      return { input, cross, power: dot(cross.data, layer.weight.data), inputMean, targetMean };
+      return { input, cross, power: dot(cross.data, layer.weight.data), inputMean, targetMean, own: true };
     }
     const targetMean = mean(this.#targetSum);
     const cross = centred(this.#cross, this.#rows, targetMean, inputMean);
-    return { input, cross, power: this.#power / this.#rows - dot(targetMean, targetMean), inputMean, targetMean };
+    const power = this.#power / this.#rows - dot(targetMean, targetMean);
+    return { input, cross, power, inputMean, targetMean, own: false };
   }
 }
 function accumulate(to: Float64Array, from: Float32Array): void {

@@ -1,5 +1,5 @@
 /** What a replacement of a layer's weight should come close to: a layer and moments enter; the goal and how distance from it is measured leave. */
-import { cholesky, ridged, solveRows } from "./cholesky.js";
+import { definite, ridged, solveRows } from "./cholesky.js";
 import type { LinearLayer } from "./layers.js";
 import { addScaled, dot, type Matrix, matrix, multiply, rowOf } from "./matrix.js";
 import type { Moments } from "./moments.js";
@@ -19,17 +19,21 @@ export interface Problem {
   readonly moments: Moments | null;
 }
 
-/** Share of the mean diagonal of G by which the weight is drawn to what it was: few samples say little of rare directions. */
-const ridge = 1e-4;
+/** Share of the mean diagonal of G by which the weight is drawn to what it was: few samples say little of rare directions, rounding even less. */
+const ridgeFor = (n: number): number => 1e-4 + 2e-6 * n;
 
 export function problemOf(layer: LinearLayer, moments: Moments | null): Problem {
   const { weight } = layer;
   if (!moments) return { layer, best: weight, metric: null, cross: weight, moments };
-  const metric = ridged(moments.input, ridge);
+  if (moments.own) {
+    const metric = ridged(moments.input, ridgeFor(weight.cols));
+    return { layer, best: weight, metric, cross: multiply(weight, metric), moments };
+  }
+  const { matrix: metric, triangle } = definite(moments.input, ridgeFor(weight.cols));
   const added = metric.data[0]! - moments.input.data[0]!;
   const cross = matrix(weight.rows, weight.cols, moments.cross.data.slice());
   addScaled(cross.data, added, weight.data);
-  return { layer, best: solveRows(cholesky(metric), cross), metric, cross, moments };
+  return { layer, best: solveRows(triangle, cross), metric, cross, moments };
 }
 
 /** a [m n] times the metric. */

@@ -16,6 +16,6 @@ export const auto = method({
   paper: "the methods lowrank/*, chosen among by foreseen error and measured time",
   needs: ["calibration", "training"],
   options: lowRankOptions,
-  atZero: { macs: 1, train: { epochs: 0 } },
+  atZero: { target: { macs: 1 }, train: { epochs: 0 } },
   apply: (graph, o, tools) => lowRankStage(graph, o, tools, factorizers),
 });

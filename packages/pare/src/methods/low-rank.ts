@@ -1,30 +1,31 @@
 /** A factorizer enters, the method that a recipe names leaves: options, ranks, factorization, fine-tuning. */
 import { z } from "zod";
+import { PareError } from "../graph/error.js";
 import type { Graph } from "../graph/graph.js";
 import type { Factorizer } from "../linear/factorizer.js";
-import { factorize } from "./factorize.js";
+import { type FactorizedLayer, factorizeLayers } from "./factorize-layers.js";
 import { epochsOf, fineTune, ratio, trainingOf } from "./fine-tune.js";
 import { type Method, type MethodResult, method, type Tools } from "./method.js";
-import type { RankGoal } from "./rank-plan.js";
+import type { RankGoal, RankTarget } from "./rank-plan.js";
 
 const rank = z.number().int().positive();
 export const lowRankOptions = z.strictObject({
-  macs: ratio
+  target: z
+    .union([
+      z.strictObject({ macs: ratio }),
+      z.strictObject({ bytes: ratio }),
+      z.strictObject({ latency: ratio.describe("measured on this machine: results differ from machine to machine") }),
+      z.strictObject({ energy: ratio.describe("the smallest ranks that keep this share of every layer's answers") }),
+      z.literal("vbmf").describe("the ranks that variational Bayes takes for more than noise"),
+    ])
     .optional()
-    .describe("share of the multiply-accumulates that may be left; 0.5 where no other target is given"),
-  bytes: ratio.optional().describe("share of the weights' bytes that may be left"),
-  latency: ratio.optional().describe("share of the latency, measured on this machine, that may be left"),
-  energy: ratio
-    .optional()
-    .describe("instead of a target: the smallest ranks that keep this share of every layer's answers"),
-  vbmf: z
-    .boolean()
-    .default(false)
-    .describe("instead of a target: the ranks that variational Bayes takes for more than noise"),
+    .describe(
+      "share of the multiply-accumulates, bytes of weights or time of one run that may be left, half of the first where neither this nor ranks are said",
+    ),
   ranks: z
     .record(z.string(), z.union([rank, z.array(rank).min(1)]))
     .default({})
-    .describe("ranks by node or weight; for Tucker-2 two, input then output"),
+    .describe("ranks by node or weight; for Tucker-2 two, input then output; without a target no other layer changes"),
   exclude: z.array(z.string()).default([]).describe("nodes or weights to leave as they are"),
   samples: z
     .number()
@@ -46,15 +47,18 @@ export const lowRankOptions = z.strictObject({
   train: fineTune,
 });
 export type LowRankOptions = z.output<typeof lowRankOptions>;
+export type LowRankInput = z.input<typeof lowRankOptions>;
+export interface LowRankResult extends MethodResult {
+  readonly layers: readonly FactorizedLayer[];
+}
 
 /** The goal of these options. */
-export function goalOf({ macs, bytes, latency, energy, vbmf, ranks }: LowRankOptions): RankGoal {
-  if (vbmf) return { kind: "vbmf" };
-  if (energy !== undefined) return { kind: "energy", keep: energy };
-  if (bytes !== undefined) return { kind: "bytes", share: bytes };
-  if (latency !== undefined) return { kind: "latency", share: latency };
-  if (macs === undefined && Object.keys(ranks).length > 0) return { kind: "ranks" };
-  return { kind: "macs", share: macs ?? 0.5 };
+export function goalOf({ target, ranks }: LowRankOptions): RankGoal {
+  if (target === undefined) return Object.keys(ranks).length > 0 ? { kind: "ranks" } : { kind: "macs", share: 0.5 };
+  if (target === "vbmf") return { kind: "vbmf" };
+  if ("energy" in target) return { kind: "energy", keep: target.energy };
+  const [[kind, share]] = Object.entries(target) as [[RankTarget["kind"], number]];
+  return { kind, share };
 }
 
 /** Factorises and fine-tunes. */
@@ -63,11 +67,17 @@ export async function lowRankStage(
   o: LowRankOptions,
   tools: Tools,
   factorizers: readonly Factorizer[],
-): Promise<MethodResult> {
+): Promise<LowRankResult> {
   const goal = goalOf(o);
-  if ("share" in goal && goal.share === 1 && Object.keys(o.ranks).length === 0) return { graph, notes: [] };
+  if ("share" in goal && goal.share === 1 && Object.keys(o.ranks).length === 0) return { graph, notes: [], layers: [] };
   const { engine, seed, signal } = tools;
-  const result = await factorize(graph, {
+  const { masks, codebooks } = tools.constraints;
+  if (codebooks.size > 0)
+    throw new PareError(
+      `"${[...codebooks.keys()][0]}" already shares its values: factorise before quantizing`,
+      "usage",
+    );
+  const result = await factorizeLayers(graph, {
     factorizers,
     goal,
     ranks: Object.fromEntries(Object.entries(o.ranks).map(([name, r]) => [name, [r].flat()])),
@@ -75,16 +85,16 @@ export async function lowRankStage(
     samples: o.samples,
     rounds: o.rounds,
     exclude: o.exclude,
+    pruned: new Set(masks.keys()),
     measure: o.measure,
     engine,
     seed,
     signal,
     log: tools.log,
   });
-  if (result.layers.length === 0 || epochsOf(o.train, tools.data?.length ?? 0) === 0)
-    return { graph: result.graph, notes: result.notes };
+  if (result.layers.length === 0 || epochsOf(o.train, tools.data?.length ?? 0) === 0) return result;
   const trained = await tools.train(result.graph, trainingOf(o.train, result.graph, tools));
-  return { graph: trained.graph, notes: result.notes, history: trained.history };
+  return { ...result, graph: trained.graph, history: trained.history };
 }
 
 const ids: Readonly<Record<Factorizer["id"], string>> = {
@@ -100,6 +110,6 @@ export const lowRank = (factorizer: Factorizer, paper: string): Method<typeof lo
     paper,
     needs: ["calibration", "training"],
     options: lowRankOptions,
-    atZero: { macs: 1, train: { epochs: 0 } },
+    atZero: { target: { macs: 1 }, train: { epochs: 0 } },
     apply: (graph, o, tools) => lowRankStage(graph, o, tools, [factorizer]),
   });

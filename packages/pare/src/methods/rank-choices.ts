@@ -28,7 +28,7 @@ export interface LayerChoices {
   readonly why: string | null;
 }
 
-/** `times` null: time does not count. `ranksFor`: the ranks to consider. */
+/** `factorizers`: those that do not refuse the layer. `times` null: time does not count. `ranksFor`: the ranks to consider. */
 export async function choicesFor(
   layer: LinearLayer,
   moments: Moments | null,
@@ -46,7 +46,6 @@ export async function choicesFor(
   const slower: string[] = [];
   let smaller = 0;
   for (const factorizer of factorizers) {
-    if (factorizer.refuses(layer) !== null) continue;
     const foresee = foreseer(factorizer, problem);
     for (const ranks of ranksFor(factorizer, layer)) {
       const stages = factorizer.stages(layer, ranks);

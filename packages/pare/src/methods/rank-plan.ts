@@ -65,18 +65,23 @@ export async function rankPlan(
   const refuse = (layer: LinearLayer, why: string) => refused.push({ node: layer.name, what: "skipped", why });
   const open: LayerChoices[] = [];
   const plans: Plan[] = [];
+  let said = performance.now();
   for (const [i, layer] of layers.entries()) {
     options.signal?.throwIfAborted();
-    options.log(`${layer.name}: choices (${i + 1} of ${layers.length})`);
+    if (performance.now() - said > 5000) {
+      options.log(`looking at ${layer.name}, layer ${i + 1} of ${layers.length}`);
+      said = performance.now();
+    }
     const asked = askedFor(layer, options.ranks);
     if (!asked && goal.kind === "ranks") {
       refuse(layer, "no ranks are asked for");
       continue;
     }
+    const able = options.factorizers.filter((f) => f.refuses(layer) === null);
+    const fitting = able.filter((f) => !asked || f.full(layer).length === asked.length);
     const exact = (f: Factorizer, l: LinearLayer) => exactRanks(asked!, f, l);
-    const fitting = options.factorizers.filter((f) => !asked || f.full(layer).length === asked.length);
     const ranksFor = asked ? exact : goal.kind === "vbmf" ? evidenceRanks : rankGrid;
-    const about = asked && fitting.length === 0 ? options.factorizers : fitting;
+    const about = fitting.length > 0 ? fitting : able;
     const found = await choicesFor(layer, await seen(layer), asked ? null : times, about, ranksFor);
     if (found.why !== null) refuse(layer, found.why);
     else if (asked) plans.push({ layer, alone: found.alone, choice: leastLoss(found.choices) });
@@ -91,13 +96,17 @@ const leastLoss = (choices: readonly RankChoice[]): RankChoice =>
   choices.reduce((best, c) => (c.loss < best.loss ? c : best));
 
 /** Throws PareError (usage) for a name that no layer has. */
-export function knownNames(layers: readonly LinearLayer[], names: readonly string[], option: string): void {
+export function knownNames(
+  layers: readonly Pick<LinearLayer, "name" | "tensor">[],
+  names: readonly string[],
+  option: string,
+): void {
   const known = new Set(layers.flatMap((l) => [l.name, l.tensor]));
   const stranger = names.find((n) => !known.has(n));
   if (stranger === undefined) return;
   const near = nearestNames(stranger, known).map(quote).join(", ");
   throw new PareError(
-    `${option}: no layer that can be factorised is called ${quote(stranger)}${near ? `; the nearest are ${near}` : ""}`,
+    `${option}: no layer is called ${quote(stranger)}${near ? `; the nearest are ${near}` : ""}`,
     "usage",
   );
 }
@@ -125,6 +134,7 @@ async function chosenBy(
   { engine, log }: RankPlanOptions,
   refuse: (layer: LinearLayer, why: string) => void,
 ): Promise<Plan[]> {
+  if (open.length === 0) return [];
   if (!("share" in goal)) return keepEnough(open, goal.kind === "energy" ? 1 - goal.keep : 1, refuse);
   const { kind, share } = goal;
   const saved = fixed.reduce((sum, p) => sum + costIn(kind, p.alone) - costIn(kind, p.choice), 0);

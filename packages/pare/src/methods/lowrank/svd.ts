@@ -13,13 +13,13 @@ export const svdFactorizer: Factorizer = {
     { inputs: r!, outputs: l.outputs, group: 1, slides: [] },
   ],
   unfoldings: (l) => [l.weight],
-  foresee({ best, cross }) {
-    const lost = tail(outputBasis(best, cross).values);
+  foresee({ best, metric }) {
+    const lost = tail(outputBasis(best, metric).values);
     return ([r]) => lost(r!);
   },
   solve(problem, ranks) {
-    const { layer, best, cross } = problem;
-    const v = firstRows(outputBasis(best, cross).rows, ranks[0]!);
+    const { layer, best, metric } = problem;
+    const v = firstRows(outputBasis(best, metric).rows, ranks[0]!);
     const [first, second] = [multiply(v, best), transpose(v)];
     const weight = multiply(second, first);
     balance(first, second);

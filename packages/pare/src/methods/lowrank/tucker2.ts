@@ -31,7 +31,7 @@ export const tucker2Factorizer: Factorizer = {
   /** The sum of what each side loses alone bounds the error (De Lathauwer et al. 2000). */
   foresee(problem) {
     const into = tail(inputBasis(problem, splitOf(problem.layer)).values);
-    const out = tail(outputBasis(problem.best, problem.cross).values);
+    const out = tail(outputBasis(problem.best, problem.metric).values);
     return ([r, s]) => Math.min(1, into(r!) + out(s!));
   },
   solve(problem, ranks, rounds) {
@@ -62,7 +62,7 @@ export const tucker2Factorizer: Factorizer = {
 /** The best core [s r k] and way back [o s] behind the inputs q: the answers' directions, for the best weight that q allows. */
 function inner(problem: Problem, q: Matrix, rank: number): { core: Matrix; back: Matrix } {
   const { k, moments } = fitOutput(problem, q);
-  const basis = firstRows(outputBasis(k, multiply(k, moments)).rows, rank);
+  const basis = firstRows(outputBasis(k, moments).rows, rank);
   return { core: multiply(basis, k), back: transpose(basis) };
 }
 function identity(n: number): Matrix {

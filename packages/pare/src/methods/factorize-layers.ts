@@ -27,6 +27,8 @@ export interface FactorizeOptions extends RankPlanOptions {
   readonly rounds: number;
   /** Names of nodes or weights to leave as they are. */
   readonly exclude: readonly string[];
+  /** Weights whose zeros an earlier stage holds: factors would have none. */
+  readonly pruned: ReadonlySet<string>;
   readonly seed: number;
 }
 export interface FactorizedLayer {
@@ -45,7 +47,7 @@ export interface Factorized {
 }
 
 /** Never changes `graph`. Without a layer that pays the graph itself comes back, with the reasons. Throws PareError for what cannot be read or run. */
-export async function factorize(graph: Graph, options: FactorizeOptions): Promise<Factorized> {
+export async function factorizeLayers(graph: Graph, options: FactorizeOptions): Promise<Factorized> {
   const net = dropDeadNodes(foldScales(liftConstants(dropInitializerInputs(graph))));
   const runs = options.data ? openBatch(raiseOpset(net)) : net;
   const data = options.data && fit(limited(options.data, options.samples), feeds(runs));
@@ -55,10 +57,10 @@ export async function factorize(graph: Graph, options: FactorizeOptions): Promis
   const inferred = infer(net, { inputs });
   const shapeOf = (name: string): string | null => inferred.types.get(name)?.shape?.join() ?? null;
   const { layers, left } = linearLayers(net, inferred);
-  knownNames(layers, options.exclude, "exclude");
+  knownNames([...layers, ...left.map((l) => ({ name: l.node, tensor: l.node }))], options.exclude, "exclude");
   const notes: Note[] = left.map(({ node, why }) => ({ node, what: "skipped", why }));
   const open = layers.filter((l) => {
-    const why = excluded(l, options.exclude) ?? everyRefusal(l, options.factorizers);
+    const why = excluded(l, options) ?? everyRefusal(l, options.factorizers);
     if (why) notes.push({ node: l.name, what: "skipped", why });
     return !why;
   });
@@ -89,8 +91,10 @@ export async function factorize(graph: Graph, options: FactorizeOptions): Promis
   return { graph: done.length ? now : graph, layers: done, notes };
 }
 
-const excluded = (l: LinearLayer, exclude: readonly string[]): string | null =>
-  exclude.includes(l.name) || exclude.includes(l.tensor) ? "it is excluded" : null;
+function excluded(l: LinearLayer, { exclude, pruned }: FactorizeOptions): string | null {
+  if (exclude.includes(l.name) || exclude.includes(l.tensor)) return "it is excluded";
+  return pruned.has(l.tensor) ? "its single weights are pruned: factors would fill the zeros" : null;
+}
 
 /** The reasons of all factorizers, where all refuse. */
 function everyRefusal(layer: LinearLayer, factorizers: readonly Factorizer[]): string | null {
