@@ -3,7 +3,7 @@ import { infer } from "../analyze/infer.js";
 import { type Draft, emptyGraph, type Graph, type Node, type Subgraph, type Tensor } from "../graph/graph.js";
 import { bodiesOf } from "../graph/scope.js";
 import { recordOf } from "../ops/registry.js";
-import { type Change, eachBody, type Known } from "./each-body.js";
+import { eachBody, type Known } from "./each-body.js";
 
 /** Runs a graph without inputs; its outputs by name. Names it has no tensor form for are left out. */
 export type Evaluate = (graph: Graph) => Promise<ReadonlyMap<string, Tensor>>;
@@ -13,32 +13,37 @@ const growth = 1024;
 /** Codes stay codes: their numbers would take four times the bytes. Dropout may draw. */
 const kept = new Set(["DequantizeLinear", "Dropout", "Constant"]);
 
-/** The same function. A result much larger than what it is made of (a tiled or expanded constant) stays computed. */
+/**
+ * The same function. A result much larger than the constants that it makes superfluous (a tiled weight, a copy of one that others read) stays
+ * computed. Results stand in the main graph, where bodies can share them, so the graph's names must be unique (`uniqueNames`).
+ */
 export async function foldConstants(graph: Graph, evaluate: Evaluate): Promise<Graph> {
-  // Results differ from body to body, so they are computed first and put in place in a second walk of the same order.
-  const plans: (Plan | null)[] = [];
+  const plans: Plan[] = [];
   const inferred = infer(graph);
-  const found: Change = (body, known) => {
-    plans.push(planFor(body, known, graph));
+  eachBody(graph, inferred, (body, known) => {
+    const plan = planFor(body, known, graph);
+    if (plan) plans.push(plan);
     return body;
-  };
-  eachBody(graph, inferred, found);
-  if (plans.every((p) => p === null)) return graph;
-  const results = await Promise.all(plans.map((p) => (p ? resultsOf(p, evaluate) : null)));
-  let at = 0;
-  return eachBody(graph, inferred, (body) => {
-    const computed = results[at++];
-    if (!computed || computed.size === 0) return body;
-    const initializers = new Map([...body.initializers, ...computed]);
-    return { ...body, initializers, nodes: body.nodes.filter((n) => !n.outputs.some((o) => computed.has(o))) };
   });
+  if (plans.length === 0) return graph;
+  const superfluous = superfluousIn(graph, plans);
+  const results = new Map<string, Tensor>();
+  for (const plan of plans)
+    for (const [name, t] of await evaluate(plan.graph))
+      if (t.bytes.length <= behind(plan, name, superfluous) + growth) results.set(name, t);
+  if (results.size === 0) return graph;
+  const folded = eachBody(graph, inferred, (body) => {
+    const nodes = body.nodes.filter((n) => !n.outputs.some((o) => results.has(o)));
+    return nodes.length < body.nodes.length ? { ...body, nodes } : body;
+  });
+  return { ...folded, initializers: new Map([...folded.initializers, ...results]) };
 }
 
 interface Plan {
   /** Computes every foldable name that others read. */
   readonly graph: Graph;
-  /** Bytes of the constants behind each output. */
-  readonly behind: ReadonlyMap<string, number>;
+  /** The constants behind each name. */
+  readonly roots: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 function planFor(body: Subgraph, known: Known, graph: Graph): Plan | null {
@@ -56,27 +61,33 @@ function planFor(body: Subgraph, known: Known, graph: Graph): Plan | null {
     for (const name of n.inputs) if (name && !folded.has(name)) work.initializers.set(name, known.valueOf(name)!);
     work.nodes.push(n);
   }
-  if (work.nodes.length === 0) return null;
-  const outside = new Set(body.outputs.map((v) => v.name));
-  for (const n of body.nodes) if (!work.nodes.includes(n)) for (const name of n.inputs) outside.add(name);
-  const behind = new Map<string, number>();
-  for (const [name, roots] of folded) {
-    behind.set(
-      name,
-      [...roots].reduce((sum, r) => sum + (known.valueOf(r)?.bytes.length ?? 0), 0),
-    );
-    if (!body.outputs.some((v) => v.name === name)) work.outputs.push({ name, ...known.typeOf(name)! });
-  }
-  return work.outputs.length > 0 ? { graph: work, behind } : null;
+  const own = new Set(body.outputs.map((v) => v.name));
+  for (const name of folded.keys()) if (!own.has(name)) work.outputs.push({ name, ...known.typeOf(name)! });
+  return work.outputs.length > 0 ? { graph: work, roots: folded } : null;
+}
+
+/** Names that nobody but the plans' nodes reads. */
+function superfluousIn(graph: Graph, plans: readonly Plan[]): ReadonlySet<string> {
+  const folded = new Set(plans.flatMap((p) => p.graph.nodes));
+  const [mine, others] = [new Set<string>(), new Set<string>()];
+  const walk = (body: Subgraph): void => {
+    for (const v of body.outputs) others.add(v.name);
+    for (const n of body.nodes) {
+      for (const name of n.inputs) (folded.has(n) ? mine : others).add(name);
+      bodiesOf(n).forEach(walk);
+    }
+  };
+  walk(graph);
+  return new Set([...mine].filter((name) => !others.has(name)));
+}
+/** Bytes that go when a name is a constant. */
+function behind({ graph, roots }: Plan, name: string, superfluous: ReadonlySet<string>): number {
+  const gone = [...(roots.get(name) ?? [])].filter((root) => superfluous.has(root));
+  return gone.reduce((sum, root) => sum + (graph.initializers.get(root)?.bytes.length ?? 0), 0);
 }
 
 function foldable(n: Node, known: Known): boolean {
   if (n.domain !== "" || !recordOf(n) || kept.has(n.op) || bodiesOf(n).length > 0 || n.inputs.length === 0)
     return false;
   return n.outputs.every((o) => !o || known.typeOf(o)?.type !== "undefined");
-}
-
-async function resultsOf({ graph, behind }: Plan, evaluate: Evaluate): Promise<Map<string, Tensor>> {
-  const all = await evaluate(graph);
-  return new Map([...all].filter(([name, t]) => t.bytes.length <= behind.get(name)! + growth));
 }
