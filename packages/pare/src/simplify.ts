@@ -25,7 +25,7 @@ export interface SimplifyOptions {
   readonly engine?: Engine;
   /** Dims of inputs from now on, in place of what the file leaves open: the result takes these and no others. */
   readonly inputs?: Readonly<Record<string, readonly number[]>>;
-  /** 21: the model is raised to opset 21. As it is unless given. */
+  /** 21: the model is raised to opset 21. As it is unless given, or below 7, which nothing executes any more. */
   readonly opset?: 21;
 }
 export interface Simplified {
@@ -33,6 +33,9 @@ export interface Simplified {
   /** What could not be done, and why, in words for the user. */
   readonly notes: readonly string[];
 }
+
+/** The oldest opset that onnxruntime executes. */
+const oldestRun = 7;
 
 /**
  * Folds constants, normalisation and scales, settles shapes, inlines branches that are known, merges what is equal, drops what does nothing and
@@ -44,7 +47,7 @@ export async function simplify(graph: Graph, options: SimplifyOptions = {}): Pro
   const notes: string[] = [];
   let now = uniqueNames(liftConstants(dropInitializerInputs(graph)));
   if (options.inputs) now = withInputs(now, options.inputs);
-  if (options.opset === raisedOpset) now = raised(now, notes);
+  if (options.opset === raisedOpset || (graph.opsets.get("") ?? 1) < oldestRun) now = raised(now, notes);
   for (let size = sizeOf(now), round = 0; round < 8; round++) {
     now = dropDeadNodes(mergeEqual(hoistConstants(dropNoOps(inlineBranches(settleShapes(now))))));
     const folded = dropDeadNodes(mergeEqual(hoistConstants(await foldConstants(now, evaluator(engine)))));

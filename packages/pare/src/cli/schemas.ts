@@ -53,6 +53,8 @@ export const simplification = z.object({
   output: z.string(),
   nodes: z.tuple([count, count]),
   sizeBytes: z.tuple([count, count]),
+  /** Nodes of each operator. */
+  operators: z.record(z.string(), z.tuple([count, count])),
   opset: count,
   notes: z.array(z.string()),
   seconds: z.number().nonnegative(),

@@ -49,21 +49,49 @@ export function simplifyCommand(program: Command): void {
         output: options.output,
         nodes: [nodesIn(graph), nodesIn(simple)] as const,
         sizeBytes: [toBytes(graph).length, toBytes(simple).length] as const,
+        operators: operatorsOf(graph, simple),
         opset: simple.opsets.get("") ?? 1,
         notes,
         seconds: (performance.now() - started) / 1000,
       };
+      const changed = Object.entries(facts.operators).filter(([, [before, after]]) => before !== after);
       result(options.json, facts, () =>
-        textTable(
-          [
-            [path, facts.nodes[0], facts.sizeBytes[0]],
-            [options.output, facts.nodes[1], facts.sizeBytes[1]],
-          ],
-          ["file", "nodes", "bytes"],
-        ),
+        [
+          textTable(
+            [
+              [path, facts.nodes[0], facts.sizeBytes[0]],
+              [options.output, facts.nodes[1], facts.sizeBytes[1]],
+            ],
+            ["file", "nodes", "bytes"],
+          ),
+          ...(changed.length > 0
+            ? [
+                textTable(
+                  changed.map(([name, [before, after]]) => [name, before, after]),
+                  ["operator", "before", "after"],
+                ),
+              ]
+            : []),
+        ].join("\n"),
       );
     });
 }
 
 const nodesIn = (body: Subgraph): number =>
   body.nodes.reduce((sum, n) => sum + 1 + bodiesOf(n).reduce((inner, b) => inner + nodesIn(b), 0), 0);
+
+/** How many nodes of each operator there are, bodies included: before and after. */
+function operatorsOf(before: Subgraph, after: Subgraph): Record<string, [number, number]> {
+  const found: Record<string, [number, number]> = {};
+  const add = (body: Subgraph, k: 0 | 1): void => {
+    for (const n of body.nodes) {
+      const name = n.domain === "" ? n.op : `${n.domain}.${n.op}`;
+      found[name] ??= [0, 0];
+      found[name][k]++;
+      for (const inner of bodiesOf(n)) add(inner, k);
+    }
+  };
+  add(before, 0);
+  add(after, 1);
+  return Object.fromEntries(Object.entries(found).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
