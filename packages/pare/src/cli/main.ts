@@ -2,20 +2,25 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { PareError } from "../graph/error.js";
-import { bench } from "./bench.js";
-import { compareCommand } from "./compare.js";
-import { compressCommand } from "./compress.js";
-import { demo } from "./demo.js";
-import { evalCommand } from "./eval.js";
-import { explainCommand } from "./explain.js";
-import { factorizeCommand } from "./factorize.js";
-import { inspectCommand } from "./inspect.js";
-import { packCommand, unpackCommand } from "./pack.js";
 import { clearProgress } from "./progress.js";
-import { pruneCommand } from "./prune.js";
-import { quantizeCommand } from "./quantize.js";
-import { simplifyCommand } from "./simplify.js";
-import { trainCommand } from "./train.js";
+
+/** A command's module is loaded when it is asked for: they pull in most of the library. In the order of the help. */
+const commands: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  demo: async () => (await import("./demo.js")).demo,
+  compress: async () => (await import("./compress.js")).compressCommand,
+  prune: async () => (await import("./prune.js")).pruneCommand,
+  factorize: async () => (await import("./factorize.js")).factorizeCommand,
+  quantize: async () => (await import("./quantize.js")).quantizeCommand,
+  simplify: async () => (await import("./simplify.js")).simplifyCommand,
+  train: async () => (await import("./train.js")).trainCommand,
+  eval: async () => (await import("./eval.js")).evalCommand,
+  compare: async () => (await import("./compare.js")).compareCommand,
+  explain: async () => (await import("./explain.js")).explainCommand,
+  inspect: async () => (await import("./inspect.js")).inspectCommand,
+  pack: async () => (await import("./pack.js")).packCommand,
+  unpack: async () => (await import("./pack.js")).unpackCommand,
+  bench: async () => (await import("./bench.js")).bench,
+};
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
@@ -24,23 +29,9 @@ const program = new Command("pare")
   .version(version)
   .showHelpAfterError("(pare <command> --help shows examples)")
   .configureHelp({ showGlobalOptions: true });
-for (const add of [
-  demo,
-  compressCommand,
-  pruneCommand,
-  factorizeCommand,
-  quantizeCommand,
-  simplifyCommand,
-  trainCommand,
-  evalCommand,
-  compareCommand,
-  explainCommand,
-  inspectCommand,
-  packCommand,
-  unpackCommand,
-  bench,
-])
-  add(program);
+const asked = process.argv[2] ?? "";
+const wanted = Object.hasOwn(commands, asked) ? [commands[asked]!] : Object.values(commands);
+for (const command of wanted) (await command())(program);
 for (const command of [program, ...program.commands]) command.exitOverride();
 
 /** One line that says what is wrong, and the exit code. */
