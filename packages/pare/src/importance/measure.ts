@@ -2,17 +2,12 @@
 import type { Dataset } from "../data/dataset.js";
 import type { Engine } from "../engine/engine.js";
 import type { Graph } from "../graph/graph.js";
+import type { Path } from "../train/options.js";
+
+export type { Path };
 
 /** By initialiser, one score for each of its elements. */
 export type Scores = ReadonlyMap<string, Float32Array>;
-
-/** How the weights went in a training, by initialiser: what `train` gives with the option `path`. */
-export interface Path {
-  /** Sum over the steps of -gradient x change, the gradient that of the loss alone. */
-  readonly work: Scores;
-  /** The weights before. */
-  readonly start: Scores;
-}
 
 /** What a measure is asked. */
 export interface Question {

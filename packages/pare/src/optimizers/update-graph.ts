@@ -25,6 +25,8 @@ export interface UpdateOptions {
   readonly clipNorm?: number;
   /** Whether a mask is fed: elements where it is 0 get no gradient and no decay. */
   readonly masked: boolean;
+  /** Whether a pull towards an anchor is fed: the gradient gets pull x (w - anchor). */
+  readonly pulled?: boolean;
 }
 
 /** What the update's inputs and outputs are called; "" for those it does not have. Vectors are [n], the rest scalars. */
@@ -40,6 +42,8 @@ export interface UpdateNames {
   /** Learning rate x decoupled decay. */
   readonly shrink: string;
   readonly mask: string;
+  readonly pull: string;
+  readonly anchor: string;
   readonly next: string;
   readonly nextSlots: readonly string[];
 }
@@ -96,6 +100,7 @@ export function emitUpdate(
   const decay = l1 || l2 || decoupled ? vector("decay") : "";
   const shrink = decoupled ? input("shrink", []) : "";
   const mask = o.masked ? vector("mask") : "";
+  const [pull, anchor] = o.pulled ? [vector("pull"), vector("anchor")] : ["", ""];
   const masked = (x: string): string => (mask ? g.op("Mul", [x, mask]) : x);
 
   let gradient = gradients.reduce((a, b) => g.op("Add", [a, b]));
@@ -104,7 +109,8 @@ export function emitUpdate(
   if (o.clipNorm !== undefined) gradient = clip(g, gradient, o.clipNorm);
   if (l2) gradient = g.op("Add", [gradient, g.op("Mul", [g.op("Mul", [p, decay]), g.scalar(l2)])]);
   if (l1) gradient = g.op("Add", [gradient, g.op("Mul", [g.op("Mul", [sign(g, p), decay]), g.scalar(l1)])]);
-  if (l1 || l2) gradient = masked(gradient);
+  if (pull) gradient = g.op("Add", [gradient, g.op("Mul", [pull, g.op("Sub", [p, anchor])])]);
+  if (l1 || l2 || pull) gradient = masked(gradient);
 
   const { change, slots: states } = rule.emit(g, gradient, slots, scalars);
   let result = g.op("Sub", [p, change]);
@@ -117,7 +123,7 @@ export function emitUpdate(
   };
   const next = output(result, "p_next");
   const nextSlots = states.map((s, i) => output(s, `s${i}_next`));
-  return { rule, names: { p, scale, slots, scalars, decay, shrink, mask, next, nextSlots } };
+  return { rule, names: { p, scale, slots, scalars, decay, shrink, mask, pull, anchor, next, nextSlots } };
 }
 
 /** Gives a value the name it has outside. An Identity would copy it where someone else reads it too. */

@@ -95,6 +95,7 @@ export async function newUpdater(graph: Graph, engine: Engine): Promise<Updater>
       if (gradients.length < inputs && zeros.length === 0) zeros = new Float32Array(length);
       for (let j = 0; j < inputs; j++) all[`g${j}`] = { type: "float32", dims: [length], data: gradients[j] ?? zeros };
       await session.run(all, Object.keys(into), into);
+      optimizer.record(gradients);
       optimizer.advance(1);
     },
     release: () => session.release(),

@@ -10,21 +10,32 @@ export interface OptimizerState {
   readonly updates: number;
 }
 
+/** How strongly each element is drawn to where it should stay. */
+export interface Pull {
+  readonly strength: Float32Array;
+  readonly anchor: Float32Array;
+}
+
 /** Two arrays per vector change places at every update: onnxruntime writes one while it reads the other. */
 export class Optimizer {
   #now: readonly Float32Array[];
   #next: readonly Float32Array[];
   #updates = 0;
   readonly #decay: Float32Array;
+  /** By element, the sum of -gradient x change over the updates so far, where that is recorded. */
+  readonly work: Float64Array | null;
 
-  /** `vector`: the starting values. `mask`: 1 where they are trained. */
+  /** `vector`: the starting values. `mask`: 1 where they are trained. `pull`: where the update reads one. */
   constructor(
     readonly layout: Layout,
     readonly options: UpdateOptions,
     readonly update: Pick<Update, "rule" | "names">,
     vector: Float32Array,
     readonly mask: Float32Array,
+    readonly pull: Pull | null = null,
+    recorded = false,
   ) {
+    this.work = recorded ? new Float64Array(layout.vector) : null;
     const zeros = (): Float32Array => new Float32Array(layout.vector);
     const slots = Array.from({ length: update.rule.slots });
     this.#now = [vector, ...slots.map(zeros)];
@@ -54,6 +65,10 @@ export class Optimizer {
     const out = this.#named([names.p, ...names.slots], this.#now);
     if (names.mask) out[names.mask] = this.#array(this.mask);
     if (names.decay) out[names.decay] = this.#array(this.#decay);
+    if (names.pull && this.pull) {
+      out[names.pull] = this.#array(this.pull.strength);
+      out[names.anchor] = this.#array(this.pull.anchor);
+    }
     return out;
   }
   /** Where it writes. */
@@ -72,6 +87,17 @@ export class Optimizer {
     const { decoupled = 0 } = this.options.weightDecay ?? {};
     if (names.shrink) out[names.shrink] = rates.map((rate) => rate * decoupled);
     return out;
+  }
+  /** An update has run on the mean of these gradients, and is not the state yet. */
+  record(gradients: readonly Float32Array[]): void {
+    const { work } = this;
+    if (!work) return;
+    const [now, next] = [this.#now[0]!, this.#next[0]!];
+    for (let i = 0; i < work.length; i++) {
+      let sum = 0;
+      for (const g of gradients) sum += g[i]!;
+      work[i]! -= (sum / gradients.length) * (next[i]! - now[i]!);
+    }
   }
   /** So many updates have run, and what they wrote is the state now. */
   advance(updates: number): void {

@@ -46,6 +46,21 @@ export interface Augmentation {
   readonly padValue?: number;
 }
 
+/** strength / 2 x sum of importance (w - anchor)^2: what was learned before stays where it matters (EWC, synaptic intelligence, MAS). */
+export interface Penalty {
+  readonly strength: number;
+  /** By initialiser, one number for each element; those that are not named are free. */
+  readonly importance: ReadonlyMap<string, Float32Array>;
+  readonly anchor: ReadonlyMap<string, Float32Array>;
+}
+/** How the weights went, by initialiser. */
+export interface Path {
+  /** Sum over the steps of -gradient x change, the gradient that of the loss alone. */
+  readonly work: ReadonlyMap<string, Float32Array>;
+  /** The weights before the first step. */
+  readonly start: ReadonlyMap<string, Float32Array>;
+}
+
 export interface TrainProgress {
   readonly epoch: number;
   readonly epochs: number;
@@ -83,6 +98,9 @@ export interface TrainOptions {
   readonly learningRate?: Schedule;
   /** L1 and L2 penalties on weights (not on biases and normalisation parameters); `decoupled` as in AdamW. */
   readonly weightDecay?: WeightDecay;
+  readonly penalty?: Penalty;
+  /** Record how the weights go (Zenke, Poole, Ganguli 2017, eq. 3); the result has it as `path`. */
+  readonly path?: boolean;
   /** Gradient norm limit over all parameters. */
   readonly clipNorm?: number;
   readonly loss?: LossKind | LossFunction;
@@ -127,6 +145,8 @@ export interface TrainResult {
   readonly codebooks: ReadonlyMap<string, Float32Array>;
   /** Samples per gradient run: what BatchNormalization saw at a time. */
   readonly microBatch?: number;
+  /** With the option `path`, over all steps, whichever epoch's weights are kept. */
+  readonly path?: Path;
   /** The masks in force at the end. */
   readonly masks?: ReadonlyMap<string, Uint8Array>;
 }

@@ -9,8 +9,8 @@ import { targetsOf } from "./fill.js";
 import type { Plan } from "./job.js";
 import { type Layout, layoutOf, trainable } from "./layout.js";
 import { defaultMicroBatch } from "./micro-batch.js";
-import { Optimizer } from "./optimizer.js";
-import type { EpochMetrics, TrainOptions, TrainResult } from "./options.js";
+import { Optimizer, type Pull } from "./optimizer.js";
+import type { EpochMetrics, Penalty, TrainOptions, TrainResult } from "./options.js";
 import { stepGraph } from "./step-graph.js";
 import { teacherFits, teacherTable } from "./teacher.js";
 import { trainingGraph } from "./training-graph.js";
@@ -100,9 +100,12 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
     ...(o.weightDecay ? { weightDecay: o.weightDecay } : {}),
     ...(o.clipNorm === undefined ? {} : { clipNorm: o.clipNorm }),
     // Gaps have no gradient: without masks and fixed centroids there is nothing to mask.
+    ...(o.penalty ? { pulled: true } : {}),
     masked: masks.size > 0 || o.remask !== undefined || !layout.direct,
   };
-  const step = stepGraph(t, layout, updateOptions);
+  if ((o.penalty || o.path) && !layout.direct)
+    throw new PareError("shared values cannot be trained with a penalty or a recorded path", "usage");
+  const step = stepGraph(t, layout, updateOptions, o.path);
   const plan: Plan = {
     graph: step.graph,
     loss: t.loss,
@@ -113,7 +116,10 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
     dropouts: t.dropouts,
     seed: o.seed ?? 0,
   };
-  const optimizer = new Optimizer(layout, updateOptions, step.update, startingVector(graph, layout, mask), mask);
+  const start = startingVector(graph, layout, mask);
+  const pull = o.penalty ? pullOf(layout, o.penalty) : null;
+  const before = o.path ? weightsOf(layout, start) : null;
+  const optimizer = new Optimizer(layout, updateOptions, step.update, start, mask, pull, o.path);
   const soft = o.softTargets && teacherFits(o) ? await teacherTable(o.softTargets.teacher, o, engine, t.classes) : null;
   const setMasks = (next: ReadonlyMap<string, Uint8Array>): void => {
     optimizer.remask(trainable(layout, next));
@@ -150,7 +156,9 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
       const codebooks = new Map<string, Float32Array>();
       for (const { parameter, at: from, count, codebook } of layout.segments)
         if (codebook) codebooks.set(parameter.name, trained.slice(from, from + count));
-      return { graph: out, history, codebooks, masks, microBatch: course.microBatch };
+      const { work } = optimizer;
+      const path = work && before ? { path: { work: weightsOf(layout, Float32Array.from(work)), start: before } } : {};
+      return { graph: out, history, codebooks, masks, microBatch: course.microBatch, ...path };
     },
   };
 }
@@ -163,6 +171,29 @@ function valuesOf(graph: Graph, name: string): Float32Array {
   if (bad >= 0)
     throw new PareError(`initialiser "${name}" holds ${values[bad]} at element ${bad}: it cannot be trained`);
   return values;
+}
+
+/** The penalty as vectors; throws PareError (usage) where it does not fit the trained weights. */
+function pullOf(layout: Layout, { strength, importance, anchor }: Penalty): Pull {
+  if (!(strength >= 0 && Number.isFinite(strength)))
+    throw new PareError(`penalty: strength ${strength} should be a number from 0`, "usage");
+  const pull = { strength: new Float32Array(layout.vector), anchor: new Float32Array(layout.vector) };
+  for (const [name, values] of importance) {
+    const segment = layout.segments.find((s) => s.parameter.name === name);
+    const still = anchor.get(name);
+    if (!segment) throw new PareError(`penalty: "${name}" is not a trained initialiser`, "usage");
+    if (values.length !== segment.length || still?.length !== segment.length)
+      throw new PareError(
+        `penalty: "${name}" has ${segment.length} elements, its importance ${values.length}, its anchor ${still?.length ?? "none"}`,
+        "usage",
+      );
+    pull.strength.set(
+      values.map((v) => v * strength),
+      segment.at,
+    );
+    pull.anchor.set(still, segment.at);
+  }
+  return pull;
 }
 
 /** The graph's weights, what is masked as 0; or the codebooks' centroids. */

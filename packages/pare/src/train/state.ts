@@ -48,6 +48,8 @@ export function fingerprintOf(t: Training, o: TrainOptions): string {
     learningRate: named(o.learningRate),
     weightDecay: named(o.weightDecay),
     clipNorm: named(o.clipNorm),
+    ...(optimizer.pull ? { penalty: [hash(optimizer.pull.strength), hash(optimizer.pull.anchor)] } : {}),
+    ...(o.path ? { path: true } : {}),
     loss: named(o.loss),
     soft: o.softTargets ? [o.softTargets.temperature, o.softTargets.weight] : null,
     dropouts: plan.dropouts.map((d) => d.ratio),
@@ -78,6 +80,8 @@ export function captureState(
   slots.forEach((s, i) => {
     arrays.set(`slot${i}`, s);
   });
+  const { work } = t.optimizer;
+  if (work) arrays.set("work", new Uint8Array(work.buffer));
   if (best) arrays.set("best", best.vector).set("bestRunning", best.statistics);
   for (const [name, mask] of t.masks()) arrays.set(`mask:${name}`, mask);
   return {
@@ -107,5 +111,6 @@ export function restoreState(t: Training, fingerprint: string, path: string, sta
   const slots = t.optimizer.state.slots.map((_, i) => floats(`slot${i}`));
   t.optimizer.restore({ vector: floats("vector"), slots, updates: state.updates });
   t.running.set(floats("running"));
+  if (t.optimizer.work) new Uint8Array(t.optimizer.work.buffer).set(state.arrays.get("work") as Uint8Array);
   return state.best && { ...state.best, vector: floats("best"), statistics: floats("bestRunning") };
 }

@@ -13,9 +13,9 @@ export interface StepGraph {
   readonly separate: Graph | null;
 }
 
-/** A batch of one micro-batch is one run: nothing has to be added up, and gradients need not leave the engine. Codebooks are reduced outside of it. */
-export function stepGraph(t: TrainingGraph, layout: Layout, options: UpdateOptions): StepGraph {
-  if (options.gradients > 1 || !layout.direct) {
+/** A batch of one micro-batch is one run: nothing has to be added up, and gradients need not leave the engine, unless they are recorded. Codebooks are reduced outside of it. */
+export function stepGraph(t: TrainingGraph, layout: Layout, options: UpdateOptions, recorded = false): StepGraph {
+  if (options.gradients > 1 || !layout.direct || recorded) {
     const { graph, ...update } = updateGraph(options);
     return { graph: t.graph, update, separate: graph };
   }
