@@ -70,6 +70,8 @@ function percentileOf({ counts, width }: Folded, percentile: number): number {
   return (counts.length - 0.5) * width;
 }
 
+const mostThresholds = 512;
+
 /**
  * Migacz: 8-bit inference with TensorRT, GTC 2017. For every number i of kept bins: P is the kept counts with the tail added to the last; Q
  * spreads the sum of each of the `levels` groups of kept bins evenly over those that hold something; the i of least KL(P || Q) wins.
@@ -79,6 +81,7 @@ function percentileOf({ counts, width }: Folded, percentile: number): number {
  * - The tail is added to the last kept bin that holds something: an empty one would have the tail in P and nothing in Q, infinitely far.
  * - Groups differ by at most one bin in length, instead of the last taking what is left.
  * - `levels` follows the sign of the value: of 2^bits levels, as many as lie above 0.
+ * - Of more than 512 thresholds, evenly spaced ones are tried.
  * - With sums from the left, a candidate costs `levels` steps, not as many as there are bins.
  */
 export function entropyThreshold({ counts: given, width }: Folded, levelsAt: (threshold: number) => number): number {
@@ -95,11 +98,11 @@ export function entropyThreshold({ counts: given, width }: Folded, levelsAt: (th
   const edge = (i: number): number => (i - 0.5) * width;
   let [best, least] = [edge(n), Number.POSITIVE_INFINITY];
   let last = 0;
+  const step = Math.ceil(n / mostThresholds);
   for (let i = 1; i <= n; i++) {
-    const levels = levelsAt(edge(i));
     if (counts[i - 1]! > 0) last = counts[i - 1]!;
-    const kept = sums[i]!;
-    if (i < levels || kept === 0) continue;
+    const [kept, levels] = [sums[i]!, levelsAt(edge(i))];
+    if (i < levels || kept === 0 || (n - i) % step) continue;
     const tail = total - kept;
     let cross = 0;
     let ofLast = 0;
@@ -165,9 +168,9 @@ function leastError(histogram: NonNullable<Statistics["histogram"]>, [low, high]
 /** Where f, from just above `from` to `to`, is lowest; the larger of equals. */
 function lowest(from: number, to: number, f: (t: number) => number): number {
   let [best, least, step] = [to, f(to), (to - from) / candidates];
-  for (let fine = 0; fine < 2; fine++, step /= 10) {
+  for (let fine = 0; fine < 2; fine++, step /= 6) {
     const middle = best;
-    const [first, last] = fine ? [middle - 9 * step, middle + 9 * step] : [from + step, to - step];
+    const [first, last] = fine ? [middle - 5 * step, middle + 5 * step] : [from + step, to - step];
     for (let t = last; t >= first - step / 2; t -= step) {
       if (t <= from || t > to) continue;
       const e = f(t);
@@ -179,18 +182,26 @@ function lowest(from: number, to: number, f: (t: number) => number): number {
 
 /** Sum of squared errors of a range whose 2^bits levels have 0 among them, each bin's elements taken to lie in its middle. */
 function errors({ low, high, counts }: NonNullable<Statistics["histogram"]>, bits: number): (range: Range) => number {
-  const width = (high - low) / counts.length;
-  const filled = [...counts.keys()].filter((k) => counts[k]! > 0);
-  const [x, weight] = [
-    Float64Array.from(filled, (k) => low + (k + 0.5) * width),
-    Float64Array.from(filled, (k) => counts[k]!),
-  ];
+  const narrow = (high - low) / counts.length;
+  // Some 2,000 bins say as much as any more.
+  const group = Math.max(1, Math.floor(counts.length / 2048));
+  const width = narrow * group;
+  const sums = new Map<number, [weight: number, moment: number]>();
+  counts.forEach((count, k) => {
+    if (!count) return;
+    const centre = low + (k + 0.5) * narrow;
+    const sum = sums.get(Math.round(centre / width)) ?? [0, 0];
+    sums.set(Math.round(centre / width), [sum[0] + count, sum[1] + count * centre]);
+  });
+  const weight = Float64Array.from(sums.values(), ([w]) => w);
+  const x = Float64Array.from(sums.values(), ([w, moment]) => moment / w);
   const levels = 2 ** bits - 1;
   return ([from, to]) => {
     const scale = (to - from) / levels;
     if (!(scale > 0)) return Number.POSITIVE_INFINITY;
     // Steps finer than bins: elements of a bin lie anywhere between two levels.
     const within = scale < width ? (scale * scale) / 12 : null;
+    const perScale = 1 / scale;
     let sum = 0;
     for (let k = 0; k < x.length; k++) {
       const v = x[k]!;
