@@ -127,30 +127,12 @@ export function entropyThreshold({ counts: given, width }: Folded, levelsAt: (th
 /** Steps of the search in either direction. */
 const candidates = 48;
 const rounds = 2;
-/** Bins that the search looks at. */
+/** Bins that the search looks at, and up to three times as many. */
 const fewBins = 1024;
-
-/** Neighbouring bins taken together, an odd number of them, so that 0 stays in the middle of one. */
-function grouped(histogram: NonNullable<Statistics["histogram"]>): NonNullable<Statistics["histogram"]> {
-  const { low, high, counts } = histogram;
-  const group = 2 * Math.floor(counts.length / fewBins / 2) + 1;
-  if (group === 1) return histogram;
-  const width = (high - low) / counts.length;
-  const zero = Math.round(-low / width - 0.5);
-  // The bin of 0 becomes the middle of a group.
-  const before = (((zero - (group - 1) / 2) % group) + group) % group;
-  const lead = before === 0 ? 0 : group - before;
-  const size = Math.ceil((counts.length + lead) / group);
-  const out = new Float64Array(size);
-  counts.forEach((count, k) => {
-    out[Math.floor((k + lead) / group)]! += count;
-  });
-  return { low: low - lead * width, high: low + (size * group - lead) * width, counts: out };
-}
 
 /** Both ends by turns, from the full range on: what is left of an end is tried in equal steps, then finer about the best. */
 function leastError(histogram: NonNullable<Statistics["histogram"]>, [low, high]: Range, bits: number): Range {
-  const error = errors(grouped(histogram), bits);
+  const error = errors(histogram, bits);
   // First both ends together: a lone outlier must not keep the other end from moving.
   const reach = Math.max(-low, high);
   const clip = (t: number): Range => [Math.max(low, -t), Math.min(high, t)];
@@ -183,8 +165,8 @@ function lowest(from: number, to: number, f: (t: number) => number): number {
 /** Sum of squared errors of a range whose 2^bits levels have 0 among them, each bin's elements taken to lie in its middle. */
 function errors({ low, high, counts }: NonNullable<Statistics["histogram"]>, bits: number): (range: Range) => number {
   const narrow = (high - low) / counts.length;
-  // Some 2,000 bins say as much as any more.
-  const group = Math.max(1, Math.floor(counts.length / 2048));
+  // Odd, so that 0 stays in the middle of a bin.
+  const group = 2 * Math.floor(counts.length / fewBins / 2) + 1;
   const width = narrow * group;
   const sums = new Map<number, [weight: number, moment: number]>();
   counts.forEach((count, k) => {
@@ -207,7 +189,7 @@ function errors({ low, high, counts }: NonNullable<Statistics["histogram"]>, bit
       const v = x[k]!;
       if (v > to) sum += weight[k]! * (v - to) ** 2;
       else if (v < from) sum += weight[k]! * (from - v) ** 2;
-      else sum += weight[k]! * (within ?? (v - scale * Math.floor(v / scale + 0.5)) ** 2);
+      else sum += weight[k]! * (within ?? (v - scale * Math.floor(v * perScale + 0.5)) ** 2);
     }
     return sum;
   };
