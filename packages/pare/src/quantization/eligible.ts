@@ -26,10 +26,20 @@ export interface Candidate {
 /** Below this a constant's float32 bytes are fewer than what a scale and a node cost. */
 const smallestWeight = 64;
 
-export function eligibleNodes(graph: Graph, target: Target): Candidate[] {
-  const wiring = wiringOf(graph);
-  const fused = fusedInFloat(wiring);
-  return wiring.nodes.map((at) => candidate(at, wiring, target, fused.get(at.key)));
+const known = new WeakMap<Graph, Map<Target, readonly Candidate[]>>();
+
+/** Found once per graph and target. */
+export function eligibleNodes(graph: Graph, target: Target): readonly Candidate[] {
+  let targets = known.get(graph);
+  if (!targets) known.set(graph, (targets = new Map()));
+  let candidates = targets.get(target);
+  if (!candidates) {
+    const wiring = wiringOf(graph);
+    const fused = fusedInFloat(wiring);
+    candidates = wiring.nodes.map((at) => candidate(at, wiring, target, fused.get(at.key)));
+    targets.set(target, candidates);
+  }
+  return candidates;
 }
 
 /** `group`: what it belongs to that is one float kernel. */

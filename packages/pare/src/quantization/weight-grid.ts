@@ -18,18 +18,34 @@ export interface WeightOptions extends Pick<WeightGridOptions, "clip"> {
 /** The grid of input i of a node, a float32 constant, in a format with integer weights. */
 export function gridOfWeight(at: Placed, i: number, format: Format, wiring: Wiring, options: WeightOptions = {}): Grid {
   const { tensor } = wiring.constants.get(at.node.inputs[i]!)!;
-  const { dims } = tensor;
-  const values = float32sOf(tensor);
+  return gridOf(tensor, needsOf(at, i, format, wiring, options));
+}
+
+/** What a kernel asks of a weight's grid. */
+interface Needs extends WeightGridOptions {
+  /** Whether neighbours must have room. */
+  readonly room: boolean;
+}
+function needsOf(at: Placed, i: number, format: Format, wiring: Wiring, { reduced, clip }: WeightOptions): Needs {
+  const { tensor } = wiring.constants.get(at.node.inputs[i]!)!;
   const site = wiring.siteOf(at);
   const layout = site ? finestLayout(site, i) : { axis: null, block: null };
-  if (format === "weights4")
-    return weightGrid(values, dims, { type: "int4", clip: "mse", ...options, ...blocked(tensor, layout) });
+  if (format === "weights4") return { type: "int4", clip: clip ?? "mse", room: false, ...blocked(tensor, layout) };
   const integer = format === "int8" || format === "int16";
   // The kernels of products know scales per output channel of a matrix or a filter, not of a stack of matrices.
-  const whole = integer && (layout.block !== null || (at.node.op === "MatMul" && dims.length > 2));
-  const grid = weightGrid(values, dims, { ...options, reduced: false, ...(whole ? {} : layout) });
-  const products = (integer || format === "dynamic") && !depthwise(at, dims);
-  return options.reduced && products ? withoutOverflow(grid, values, dims) : grid;
+  const whole = integer && (layout.block !== null || (at.node.op === "MatMul" && tensor.dims.length > 2));
+  const products = (integer || format === "dynamic") && !depthwise(at, tensor.dims);
+  return {
+    type: "int8",
+    clip: clip ?? "min-max",
+    room: reduced === true && products,
+    ...(whole ? { axis: null, block: null } : layout),
+  };
+}
+function gridOf(tensor: Tensor, { room, ...options }: Needs): Grid {
+  const values = float32sOf(tensor);
+  const grid = weightGrid(values, tensor.dims, options);
+  return room ? withoutOverflow(grid, values, tensor.dims) : grid;
 }
 
 /** One filter per channel: its kernel multiplies one by one and does not overflow. */
@@ -45,7 +61,9 @@ function blocked({ dims }: Tensor, layout: Pick<Grid, "axis" | "block">): Pick<G
   return { axis: 1 - layout.axis, block: Math.min(block4, dims[1 - layout.axis]!) };
 }
 
-/** The constant rounded to the nearest codes: what a plan that says nothing of it gets. */
+const known = new WeakMap<Tensor, Map<string, QuantizedTensor>>();
+
+/** The constant rounded to the nearest codes: what a plan that says nothing of it gets. Made once per constant and grid, since a search asks again and again. */
 export function nearestWeight(
   at: Placed,
   i: number,
@@ -54,5 +72,12 @@ export function nearestWeight(
   options: WeightOptions = {},
 ): QuantizedTensor {
   const { tensor } = wiring.constants.get(at.node.inputs[i]!)!;
-  return quantizeTensor(float32sOf(tensor), tensor.dims, gridOfWeight(at, i, format, wiring, options));
+  const needs = needsOf(at, i, format, wiring, options);
+  const { type, clip, room, axis, block } = needs;
+  const key = JSON.stringify([type, clip, room, axis, block]);
+  let made = known.get(tensor);
+  if (!made) known.set(tensor, (made = new Map()));
+  let found = made.get(key);
+  if (!found) made.set(key, (found = quantizeTensor(float32sOf(tensor), tensor.dims, gridOf(tensor, needs))));
+  return found;
 }

@@ -33,8 +33,16 @@ export interface Wiring {
 
 export const keyOf = (node: Node): string => node.outputs.find(Boolean) ?? "";
 
-/** Throws PareError where two values of different bodies share a name, since a plan goes by names. */
+const known = new WeakMap<Graph, Wiring>();
+
+/** Made once per graph. Throws PareError where two values of different bodies share a name, since a plan goes by names. */
 export function wiringOf(graph: Graph): Wiring {
+  let wiring = known.get(graph);
+  if (!wiring) known.set(graph, (wiring = wire(graph)));
+  return wiring;
+}
+
+function wire(graph: Graph): Wiring {
   const nodes: Placed[] = [];
   const producer = new Map<string, Placed>();
   const readers = new Map<string, Reader[]>();
@@ -65,15 +73,8 @@ export function wiringOf(graph: Graph): Wiring {
   };
   visit(graph);
   const inferred = infer(graph);
-  const typeOf = (name: string): ValueType | null => {
-    const outer = inferred.types.get(name);
-    if (outer) return outer;
-    for (const scope of inferred.bodies.values()) {
-      const own = scope.types.get(name);
-      if (own) return own;
-    }
-    return null;
-  };
+  const types = new Map([...inferred.types, ...[...inferred.bodies.values()].flatMap((scope) => [...scope.types])]);
+  const typeOf = (name: string): ValueType | null => types.get(name) ?? null;
   const unknown: ValueType = { type: "undefined", shape: null };
   return {
     nodes,
@@ -85,12 +86,12 @@ export function wiringOf(graph: Graph): Wiring {
     siteOf({ node }) {
       const record = recordOf(node);
       if (!record) return null;
-      const types = (names: readonly string[]) => names.map((name) => (name ? (typeOf(name) ?? unknown) : null));
+      const typesOf = (names: readonly string[]) => names.map((name) => (name ? (typeOf(name) ?? unknown) : null));
       return siteOf(record, {
         node,
         opset: graph.opsets.get(node.domain) ?? 1,
-        x: types(node.inputs),
-        y: types(node.outputs),
+        x: typesOf(node.inputs),
+        y: typesOf(node.outputs),
         value: (i) => (node.inputs[i] ? (constants.get(node.inputs[i])?.tensor ?? null) : null),
       });
     },
