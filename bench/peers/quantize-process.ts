@@ -58,7 +58,7 @@ export async function writeSamples(folder: string, samples: AsyncIterable<Record
   return list.length;
 }
 
-const limitSeconds = 400;
+const limitSeconds = 1500;
 async function output(
   command: string,
   args: readonly string[],

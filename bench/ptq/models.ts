@@ -53,7 +53,7 @@ const agreement = { scores: classScores, score: "agreement" } as const;
 const compared: readonly Model[] = [
   { name: "resnet20-cifar", path: model("resnet20-cifar"), data: "resnet20-cifar", ...classes },
   {
-    name: "resnet20-cifar, imbalanced",
+    name: "resnet20-cifar imbalanced",
     path: () =>
       variation("resnet20-imbalanced", async () => {
         const { graph } = await simplify(await read(shared("models/resnet20-cifar.onnx")), { engine: ortNode });
@@ -102,10 +102,10 @@ const compared: readonly Model[] = [
 ];
 
 const others: readonly Model[] = [
-  { name: "resnet20-cifar, external data", path: model("resnet20-cifar.extdata"), data: "cct", ...agreement },
+  { name: "resnet20-cifar external data", path: model("resnet20-cifar.extdata"), data: "cct", ...agreement },
   { name: "squeezenet_fp16", path: model("squeezenet_fp16"), data: "squeezenet" },
   {
-    name: "ultraface, simplified",
+    name: "ultraface simplified",
     path: model("ultraface_rfb_320_simplified"),
     data: "ultraface",
     scores: boxScores,
@@ -116,7 +116,7 @@ const others: readonly Model[] = [
   { name: "silero_vad_op18_ifless", path: silero("silero_vad_op18_ifless"), ...speech },
   { name: "silero_vad_half", path: silero("silero_vad_half"), ...speech, data: "silero-half" },
   {
-    name: "super_resolution, opset 1",
+    name: "super_resolution opset 1",
     path: model("super_resolution"),
     data: "super-resolution",
     scores: pictureScores,
