@@ -76,6 +76,8 @@ export function uniformChoices(
 
 /** Static integers with less than this are of no use to most networks. */
 const uselessDb = 8;
+/** With less than this they give way to what is faster than float and much more accurate. */
+const fairDb = 25;
 /** Times that differ by less are equal. */
 const sameTime = 1.05;
 
@@ -94,21 +96,22 @@ export async function instead(
   for (const format of named)
     judged.push(await plain.judge({ choices: uniformChoices(plain.candidates, format), ranges: "min-max" }));
   const made = await Promise.all([found.bench.make(found.best.attempt), ...judged.map((j) => plain.make(j.attempt))]);
-  const [floatMs, ...ms] = await timesOf(plain, [plain.net, ...made.map((m) => m.graph)]);
-  let [best, bestMs] = [found, ms[0]!];
-  for (const [i, other] of judged.entries()) {
-    const otherMs = ms[i + 1]!;
-    const gain = db(other) - db(best.best);
-    const asFast = otherMs < sameTime * bestMs;
+  const [floatMs, bestMs, ...ms] = await timesOf(plain, [plain.net, ...made.map((m) => m.graph)]);
+  const bestDb = db(found.best);
+  const others = judged.map((best, i) => ({ best, ms: ms[i]!, format: named[i]! }));
+  const worth = (o: (typeof others)[number]) => db(o.best) - halfTimeDb * Math.log2(o.ms);
+  for (const { best, ms, format } of others.sort((a, b) => worth(b) - worth(a))) {
+    const gain = db(best) - bestDb;
     const takes =
-      (asFast && gain > 1) ||
-      (db(best.best) < uselessDb && gain > 1) ||
-      (bestMs > sameTime * floatMs! && sameTime * otherMs < bestMs && gain > -1);
+      (gain > 1 && (ms < sameTime * bestMs! || bestDb < uselessDb)) ||
+      (gain > 6 && bestDb < fairDb && sameTime * ms < floatMs!) ||
+      (gain > -1 && bestMs! > sameTime * floatMs! && sameTime * ms < bestMs!);
     if (!takes) continue;
-    [best, bestMs] = [{ bench: plain, best: other }, otherMs];
-    told(best, named[i]!);
+    const other = { bench: plain, best };
+    told(other, format);
+    return other;
   }
-  return best;
+  return found;
 }
 
 const db = (j: Judged): number => j.verdict.contrastDb ?? 200;
@@ -158,12 +161,12 @@ async function operators(bench: Workbench, all: Judged): Promise<Judged> {
   return worth(core, coreMs!) > worth(all, allMs!) ? core : all;
 }
 
-/** Milliseconds per run, measured in turn for at most about half a second. */
+/** Milliseconds of the fastest run, which a busy machine disturbs least, measured in turn for at most about half a second. */
 export async function timesOf(bench: Workbench, graphs: readonly Graph[]): Promise<number[]> {
   const feeds = bench.samples!.feeds(0);
   const [once] = await latency(bench.engine, graphs.slice(0, 1), { runs: 3, feeds });
   const runs = Math.max(5, Math.min(100, Math.round(250 / graphs.length / Math.max(0.01, once!.medianMs))));
-  return (await latency(bench.engine, graphs, { runs, feeds })).map((l) => l.medianMs);
+  return (await latency(bench.engine, graphs, { runs, feeds })).map((l) => l.minMs);
 }
 
 /** Layers that lose out of proportion keep float arithmetic. */
