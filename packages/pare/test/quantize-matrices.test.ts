@@ -1,11 +1,15 @@
 /** GPTQ and HQQ on the matrices of a transformer and of a text recogniser, with what these really multiply. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { secondMoments } from "../dist/calibrate/moments.js";
+import { ortNode } from "../dist/engine/ort-node.js";
 import { read } from "../dist/graph/file.js";
+import { float32sOf } from "../dist/graph/tensor.js";
 import { gptq } from "../dist/methods/quantize/gptq.js";
 import { hqq } from "../dist/methods/quantize/hqq.js";
 import { liftConstants } from "../dist/passes/lift-constants.js";
 import { dequantizeTensor, quantizeTensor, weightGrid } from "../dist/quantization/grid.js";
+import { simplify } from "../dist/simplify.js";
 import { randomFrom } from "./support/expose.js";
 import {
   addMoments,
@@ -67,6 +71,65 @@ for (const [name, layersOf] of Object.entries({ transformer, recogniser }))
     assert.ok(mean(gains["HQQ, 4 bits, blocks"]!) > 0);
     assert.ok(mean(gains["HQQ, 4 bits, blocks, symmetric"]!) > 0);
   });
+
+for (const [name, bits] of [
+  ["resnet20-cifar", "int8"],
+  ["fastestdet", "int4"],
+] as const)
+  test(`GPTQ on filters, groups among them, in ${bits}: ${name}`, async (t) => {
+    if (!sharedData) return t.skip(needsShared);
+    const { graph } = await simplify(await read(`${sharedData}models/${name}.onnx`), { engine: ortNode, opset: 21 });
+    const [input] = graph.inputs;
+    const [height, width] = input!.shape!.slice(2) as number[];
+    const photos = photographs(8).map((p) => stretched(p, height!, width!));
+    const feeds = (i: number) => ({
+      [input!.name]: { type: "float32" as const, dims: [1, 3, height!, width!], data: photos[i]! },
+    });
+    const samples = { name: "photographs", length: 8, label: () => null, feeds, batch: () => null };
+    const filters = graph.nodes.filter((n) => n.op === "Conv" && graph.initializers.has(n.inputs[1]!)).slice(0, 12);
+    const moments = await secondMoments(
+      graph,
+      filters.map((n) => n.outputs[0]!),
+      samples,
+      { engine: ortNode },
+    );
+    let [better, grouped] = [0, 0];
+    for (const n of filters) {
+      const { dims } = graph.initializers.get(n.inputs[1]!)!;
+      const weight = float32sOf(graph.initializers.get(n.inputs[1]!)!);
+      const { groups, inputs, products } = moments.get(n.outputs[0]!)!;
+      const grid = weightGrid(weight, dims, { type: bits, axis: 0 });
+      const errorOf = (q: Float32Array) => filterError(weight, q, products, groups, inputs);
+      const nearest = errorOf(dequantizeTensor(quantizeTensor(weight, dims, grid)));
+      const found = errorOf(dequantizeTensor(gptq(weight, dims, grid, products, { inputAxis: 1, groups })));
+      if (groups > 1) grouped++;
+      if (found < nearest) better++;
+    }
+    t.diagnostic(`${better} of ${filters.length} filters better, ${grouped} with groups`);
+    assert.ok(better >= filters.length - 1);
+    if (name === "fastestdet") assert.ok(grouped > 2);
+  });
+/** Sum over outputs of e^T H e, where e is the error of an output's weights [o k]. */
+function filterError(
+  weight: Float32Array,
+  found: Float32Array,
+  moments: Float64Array,
+  groups: number,
+  k: number,
+): number {
+  const outputs = weight.length / k;
+  let sum = 0;
+  for (let o = 0; o < outputs; o++) {
+    const at = Math.floor((o * groups) / outputs) * k * k;
+    for (let i = 0; i < k; i++)
+      for (let j = 0; j < k; j++)
+        sum +=
+          (weight[o * k + i]! - found[o * k + i]!) *
+          moments[at + i * k + j]! *
+          (weight[o * k + j]! - found[o * k + j]!);
+  }
+  return sum;
+}
 
 const small = () => {
   const random = randomFrom(3);

@@ -17,6 +17,8 @@ import type { Grid, QuantizedTensor } from "../../quantization/plan.js";
 export interface GptqOptions {
   /** Where the inputs lie: axis 0 of [k, n] (MatMul, Gemm), or the last of [n, k] (Gemm with transB, Conv as [o, c x kh x kw]). 0 unless given. */
   readonly inputAxis?: 0 | 1;
+  /** Groups of a Conv, whose outputs lie along axis 0 and read inputs of their own; 1 unless given. */
+  readonly groups?: number;
   /** Share of the mean energy that is added to every input's own; 0.01 unless given. */
   readonly damping?: number;
   /** Inputs of most energy first; true unless told otherwise. */
@@ -25,7 +27,8 @@ export interface GptqOptions {
 
 /**
  * `values`: the weight; `dims`: of the weight, of which those behind the first are taken together where inputs lie last. `moments`: X^T X [k k], row-major,
- * whatever its scale. Throws PareError where sizes disagree or the moments are not finite.
+ * one after another where there are groups, whatever their scale: `secondMoments` measures them. Throws PareError where sizes disagree or the moments are
+ * not finite.
  */
 export function gptq(
   values: Float32Array,
@@ -34,43 +37,55 @@ export function gptq(
   moments: Float64Array,
   options: GptqOptions = {},
 ): QuantizedTensor {
+  const groups = options.groups ?? 1;
   const first = dims[0] ?? 1;
   const rest = values.length / first;
   const byRow = (options.inputAxis ?? 0) === 0;
-  const [k, n] = byRow ? [first, rest] : [rest, first];
-  if (moments.length !== k * k)
+  const [k, n] = byRow ? [first, rest] : [rest, first / groups];
+  if (moments.length !== groups * k * k || !Number.isInteger(n) || (byRow && groups > 1))
     throw new PareError(
-      `GPTQ: a weight [${dims}] of ${k} inputs needs ${k}x${k} second moments, got ${moments.length}`,
+      `GPTQ: a weight [${dims}] of ${k} inputs needs ${groups > 1 ? `${groups}x` : ""}${k}x${k} second moments, got ${moments.length}`,
     );
   const nearest = quantizeTensor(values, dims, grid);
-  const order = orderOf(moments, k, options.byEnergy ?? true);
-  const factor = inverseFactor(moments, order, options.damping ?? 0.01);
-  const at = (input: number, output: number) => (byRow ? input * n + output : output * k + input);
-  const { of } = groupsOf(dims, grid);
   const codes = nearest.codes.slice();
-  const w = new Float64Array(k * n);
-  order.forEach((input, i) => {
-    for (let o = 0; o < n; o++) w[i * n + o] = values[at(input, o)]!;
-  });
+  const { of } = groupsOf(dims, grid);
+  for (let g = 0; g < groups; g++) {
+    const own = moments.subarray(g * k * k, (g + 1) * k * k);
+    const order = orderOf(own, k, options.byEnergy ?? true);
+    const factor = inverseFactor(own, order, options.damping ?? 0.01);
+    const at = (i: number, o: number) => (byRow ? order[i]! * n + o : (g * n + o) * k + order[i]!);
+    const w = new Float64Array(k * n);
+    for (let i = 0; i < k; i++) for (let o = 0; o < n; o++) w[i * n + o] = values[at(i, o)]!;
+    const round = (i: number, o: number): number => {
+      const index = at(i, o);
+      const [scale, zero] = [grid.scale[of(index)]!, grid.zeroPoint[of(index)]!];
+      const code = Math.min(grid.range[1], Math.max(grid.range[0], roundToEven(w[i * n + o]! / scale) + zero));
+      codes[index] = code;
+      return (code - zero) * scale;
+    };
+    compensate(w, factor, k, n, round);
+  }
+  return { dims, grid, codes };
+}
+
+/** Rounds the rows of w [k n] one after another; rows that follow make up for the error of those before. */
+function compensate(
+  w: Float64Array,
+  factor: Float64Array,
+  k: number,
+  n: number,
+  round: (i: number, o: number) => number,
+): void {
   const error = new Float64Array(n);
   for (let i = 0; i < k; i++) {
     const pivot = factor[i * k + i]!;
-    for (let o = 0; o < n; o++) {
-      const index = at(order[i]!, o);
-      const g = of(index);
-      const [scale, zero] = [grid.scale[g]!, grid.zeroPoint[g]!];
-      const code = Math.min(grid.range[1], Math.max(grid.range[0], roundToEven(w[i * n + o]! / scale) + zero));
-      codes[index] = code;
-      // Equation 2, with the row of the factor for the row of the inverse (step 3 of the paper).
-      error[o] = (w[i * n + o]! - (code - zero) * scale) / pivot;
-    }
+    // Equation 2, with the row of the factor for the row of the inverse (step 3 of the paper).
+    for (let o = 0; o < n; o++) error[o] = (w[i * n + o]! - round(i, o)) / pivot;
     for (let j = i + 1; j < k; j++) {
       const f = factor[i * k + j]!;
-      if (f === 0) continue;
-      for (let o = 0, to = j * n; o < n; o++, to++) w[to]! -= f * error[o]!;
+      if (f !== 0) for (let o = 0, to = j * n; o < n; o++, to++) w[to]! -= f * error[o]!;
     }
   }
-  return { dims, grid, codes };
 }
 
 function orderOf(moments: Float64Array, k: number, byEnergy: boolean): readonly number[] {
