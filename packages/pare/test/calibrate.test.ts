@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { infer } from "../dist/analyze/infer.js";
 import { calibrate } from "../dist/calibrate/calibrate.js";
-import type { Wanted } from "../dist/calibrate/observe.js";
+import type { Wanted } from "../dist/calibrate/layout.js";
 import type { Statistics } from "../dist/calibrate/statistics.js";
 import { openSamples } from "../dist/data/open-samples.js";
 import type { Samples } from "../dist/data/samples.js";

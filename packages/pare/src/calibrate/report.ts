@@ -1,5 +1,6 @@
 /** The report of one run enters (see `Layout`), what it says of each value leaves. */
-import type { Layout, Observed, Probe } from "./observe.js";
+import type { Layout, Probe } from "./layout.js";
+import type { Observed } from "./observe.js";
 
 /** A value in one run, or in one round of a loop: reductions over all its elements, and some of them (NaN: none). */
 export interface Reading {

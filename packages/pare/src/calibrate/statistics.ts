@@ -7,9 +7,9 @@ export interface Statistics {
   readonly mean: number;
   /** Mean of the squares. */
   readonly power: number;
-  /** Counts over equal bins from `low` to `high`, where asked for. */
+  /** Counts over equal bins from `low` to `high`, 0 in the middle of one, where asked for: of every element, or of a part of large values. */
   readonly histogram: { readonly low: number; readonly high: number; readonly counts: Float64Array } | null;
-  /** By index of one axis, where asked for: extremes, mean and mean square. */
+  /** By index of one axis (negative: from the last), where asked for: extremes, mean and mean square. */
   readonly channels: {
     readonly axis: number;
     readonly min: Float32Array;

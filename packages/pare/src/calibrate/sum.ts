@@ -1,7 +1,7 @@
 /** One value over all runs: readings enter, statistics leave. */
 import { PareError } from "../graph/error.js";
 import { quote } from "../graph/quote.js";
-import type { Probe } from "./observe.js";
+import type { Probe } from "./layout.js";
 import type { Reading } from "./report.js";
 import type { Statistics } from "./statistics.js";
 import { Tally } from "./tally.js";
