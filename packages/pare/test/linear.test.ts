@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { infer } from "../dist/analyze/infer.js";
+import { fit } from "../dist/data/fit.js";
+import { fromArrays } from "../dist/data/from-table.js";
 import type { NDArray } from "../dist/engine/engine.js";
 import { ortNode } from "../dist/engine/ort-node.js";
 import { node } from "../dist/graph/emit.js";
@@ -13,6 +15,7 @@ import { eigenSymmetric } from "../dist/linear/eigen.js";
 import { evidenceRank } from "../dist/linear/evidence-rank.js";
 import { type LinearLayer, linearLayers } from "../dist/linear/layers.js";
 import { gram, type Matrix, matrix, multiply, multiplyTransposed, transpose } from "../dist/linear/matrix.js";
+import { momentsOf } from "../dist/linear/moments.js";
 import { biasFor, distance, energyOf, problemOf } from "../dist/linear/problem.js";
 import { replaceLayer } from "../dist/linear/replace.js";
 import { allocate } from "../dist/methods/allocate-ranks.js";
@@ -154,7 +157,7 @@ function momentsFor(layer: LinearLayer, seed: number, noise = 0) {
   const cross = multiply(target, input);
   const inputMean = new Float64Array(n);
   const targetMean = Float64Array.from({ length: layer.outputs }, (_, o) => layer.bias?.[o] ?? 0);
-  return { input, cross, power: 0, inputMean, targetMean, own: false };
+  return { input, cross, inputMean, targetMean, own: false };
 }
 
 for (const c of cases)
@@ -174,6 +177,31 @@ for (const c of cases)
         assert.ok(off < 1e-4, `${off} with${moments ? "" : "out"} data`);
       }
     });
+
+for (const c of cases)
+  test(`moments of ${c.name} ${c.op}: the answers it gives are its weight times what it sees`, async () => {
+    const { graph, layer } = single(c);
+    const rows = 6;
+    const dims = c.x.slice(1);
+    const size = dims.reduce((a, b) => a * b);
+    const random = randomFrom(9);
+    const x = Float32Array.from({ length: rows * size }, () => random());
+    const data = fit(fromArrays({ name: "random", x, dims }), graph.inputs);
+    const free = { ...graph, inputs: graph.inputs.map((v) => ({ ...v, shape: ["n", ...dims] })) };
+    const about = { engine: ortNode, seed: 1 };
+    const wanted = { graph: free, target: { value: "y", other: null } };
+    const [own, asked] = [await momentsOf(free, layer, data, about), await momentsOf(free, layer, data, about, wanted)];
+    assert.ok(farthest(own.input.data, asked.input.data) < 1e-9);
+    assert.ok(farthest(asked.cross.data, own.cross.data) < 1e-5);
+    assert.ok(farthest(asked.targetMean, own.targetMean) < 1e-5);
+    assert.ok(asked.input.data.some((v) => v > 1e-3));
+  });
+
+test("what is too large to be decomposed here is refused", () => {
+  const { layer } = single(cases[0]!);
+  const weight = { rows: 3000, cols: 4000, data: new Float64Array(0) };
+  assert.match(factorizers.find((f) => f.id === "svd")!.refuses({ ...layer, weight })!, /3000 x 4000/);
+});
 
 test("the error of a truncated SVD is the root of the sum of the dropped squared singular values", () => {
   const values = [9, 5, 3, 2, 1, 0.5];

@@ -15,8 +15,6 @@ export interface Moments {
   readonly input: Matrix;
   /** [o n]: mean of t x^T, t the wanted answer. */
   readonly cross: Matrix;
-  /** Mean of |t|^2. */
-  readonly power: number;
   readonly inputMean: Float64Array;
   readonly targetMean: Float64Array;
   /** The wanted answers are the layer's own. */
@@ -115,7 +113,7 @@ interface MomentGraph {
   readonly positions: string | null;
   /** Input: the wanted answer. */
   readonly answer: string | null;
-  readonly outputs: Readonly<Record<"input" | "inputSum" | "cross" | "targetSum" | "power" | "rows", string | null>>;
+  readonly outputs: Readonly<Record<"input" | "inputSum" | "cross" | "targetSum" | "rows", string | null>>;
 }
 
 function momentGraph(current: Graph, layer: LinearLayer, some: boolean, target: Target | null): MomentGraph {
@@ -134,7 +132,6 @@ function momentGraph(current: Graph, layer: LinearLayer, some: boolean, target: 
     rows: g.op("Shape", [x], { start: 1 }),
     cross: t && g.op("Gemm", [t, x], { transB: 1 }),
     targetSum: t && g.reduceSum(t, [1]),
-    power: t && g.op("ReduceSumSquare", [t], { keepdims: 0 }),
   };
   d.outputs = Object.values(outputs).flatMap((name) =>
     name ? [{ name, type: "undefined" as const, shape: null }] : [],
@@ -167,7 +164,6 @@ class Sums {
   readonly #cross: Matrix;
   readonly #inputSum: Float64Array;
   readonly #targetSum: Float64Array;
-  #power = 0;
   #rows = 0;
   #answered = false;
 
@@ -188,7 +184,6 @@ class Sums {
     this.#answered = true;
     accumulate(this.#cross.data, of(names.cross)!);
     accumulate(this.#targetSum, of(names.targetSum)!);
-    this.#power += of(names.power)![0]!;
   }
 
   moments(): Moments {
@@ -201,12 +196,11 @@ class Sums {
       const targetMean = Float64Array.from({ length: layer.outputs }, (_, o) =>
         layer.takesBias ? dot(rowOf(layer.weight, o), inputMean) + (layer.bias?.[o] ?? 0) : 0,
       );
-      return { input, cross, power: dot(cross.data, layer.weight.data), inputMean, targetMean, own: true };
+      return { input, cross, inputMean, targetMean, own: true };
     }
     const targetMean = mean(this.#targetSum);
     const cross = centred(this.#cross, this.#rows, targetMean, inputMean);
-    const power = this.#power / this.#rows - dot(targetMean, targetMean);
-    return { input, cross, power, inputMean, targetMean, own: false };
+    return { input, cross, inputMean, targetMean, own: false };
   }
 }
 function accumulate(to: Float64Array, from: Float32Array): void {

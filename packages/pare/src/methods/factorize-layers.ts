@@ -46,6 +46,9 @@ export interface Factorized {
   readonly notes: readonly Note[];
 }
 
+/** Inputs c k... of a layer up to which their second moments are used: they and their triangle take 16 n^2 bytes and n^3 / 3 operations. */
+const mostColumns = 4608;
+
 /** Never changes `graph`. Without a layer that pays the graph itself comes back, with the reasons. Throws PareError for what cannot be read or run. */
 export async function factorizeLayers(graph: Graph, options: FactorizeOptions): Promise<Factorized> {
   const net = dropDeadNodes(foldScales(liftConstants(dropInitializerInputs(graph))));
@@ -65,7 +68,11 @@ export async function factorizeLayers(graph: Graph, options: FactorizeOptions): 
     return !why;
   });
   const about = { engine: options.engine, seed: options.seed, signal: options.signal };
-  const seen = async (l: LinearLayer): Promise<Moments | null> => data && momentsOf(runs, l, data, about);
+  const dataFor = (l: LinearLayer): Dataset | null => (l.weight.cols <= mostColumns ? data : null);
+  const seen = async (l: LinearLayer): Promise<Moments | null> => {
+    const own = dataFor(l);
+    return own && momentsOf(runs, l, own, about);
+  };
   const { plans, refused } = await rankPlan(net, inputs, open, seen, options);
   notes.push(...refused);
 
@@ -76,7 +83,8 @@ export async function factorizeLayers(graph: Graph, options: FactorizeOptions): 
     const macs = [alone.macs, choice.macs] as const;
     const parameters = [alone.parameters, choice.parameters] as const;
     const wanted = { graph: runs, target: targetOf(net, layer, shapeOf) };
-    const moments = data && (await momentsOf(running, layer, data, about, wanted));
+    const own = dataFor(layer);
+    const moments = own && (await momentsOf(running, layer, own, about, wanted));
     const problem = problemOf(layer, moments);
     const { stages, weight } = factorizer.solve(problem, ranks, options.rounds);
     const replacement = { stages, bias: biasFor(problem, weight) };
@@ -84,7 +92,8 @@ export async function factorizeLayers(graph: Graph, options: FactorizeOptions): 
     running = replaceLayer(running, layer, replacement);
     const error = distance(problem, weight) / energyOf(problem);
     done.push({ node: layer.name, method: factorizer.id, ranks, macs, parameters, error });
-    const why = `${factorizer.id}, rank ${ranks.join(" and ")}: ${macs[1]} of ${macs[0]} MACs, ${parameters[1]} of ${parameters[0]} weights, error ${(100 * error).toFixed(1)} %`;
+    const blind = data && !own ? `; fitted to the weight alone: ${layer.weight.cols} inputs are too many` : "";
+    const why = `${factorizer.id}, rank ${ranks.join(" and ")}: ${macs[1]} of ${macs[0]} MACs, ${parameters[1]} of ${parameters[0]} weights, error ${(100 * error).toFixed(1)} %${blind}`;
     notes.push({ node: layer.name, what: "done", why });
     options.log(`${layer.name}: ${why}`);
   }

@@ -4,9 +4,15 @@ import { allAxes, type Factorizer, fill, tail } from "../../linear/factorizer.js
 import { firstRows, multiply, transpose } from "../../linear/matrix.js";
 import { lowRank } from "../low-rank.js";
 
+/** Eigenvectors take 6 n^3 operations: beyond this, minutes. */
+const largest = 2048;
+
 export const svdFactorizer: Factorizer = {
   id: "svd",
-  refuses: () => null,
+  refuses: ({ weight }) =>
+    Math.min(weight.rows, weight.cols) > largest
+      ? `its weight is ${weight.rows} x ${weight.cols}: the smaller side is more than ${largest}`
+      : null,
   full: (l) => [Math.min(l.outputs, l.weight.cols)],
   stages: (l, [r]) => [
     { inputs: l.inputs, outputs: r!, group: 1, slides: allAxes(l) },
