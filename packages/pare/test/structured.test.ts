@@ -7,6 +7,7 @@ import { groupsOf } from "../dist/analyze/groups.js";
 import { inspect } from "../dist/analyze/inspect.js";
 import { bytesTally, macsTally } from "../dist/analyze/tally.js";
 import type { Dataset } from "../dist/data/dataset.js";
+import { fromArrays } from "../dist/data/from-table.js";
 import { open } from "../dist/data/open.js";
 import { limited } from "../dist/data/views.js";
 import { ortNode } from "../dist/engine/ort-node.js";
@@ -228,6 +229,24 @@ test("bad input: a target out of reach is named and the nearest kept; blocked gr
   );
   await assert.rejects(prune(graph, null, { allocation: "sensitivity" }), /allocation sensitivity is measured on data/);
   assert.deepEqual(nearestNames("layr1", ["layer1", "fc", "layer2", "stem"], 2), ["layer1", "layer2"]);
+});
+
+test("layers that are no matrix product, or whose inputs say too little, are left as they are, with the reason", async (t) => {
+  if (!sharedData) return t.skip(needsShared);
+  for (const name of ["lstm", "shufflenet_v2"]) {
+    const graph = await read(`${sharedData}topologies/${name}.onnx`);
+    const shape = graph.inputs[0]!.shape!.slice(1) as number[];
+    const size = shape.reduce((a, b) => a * b, 1);
+    const x = Float32Array.from({ length: 8 * size }, (_, i) => Math.sin(i * 1.7));
+    const data = fromArrays({ name: "waves", x, dims: shape, y: new Int32Array(8), classes: 2 });
+    const o = { target: { macs: 0.7 }, allocation: "global", roundTo: 4, samples: 8 };
+    const { graph: after, notes } = await prune(graph, data, o);
+    assert.ok(inspect(after).macs <= 0.7 * inspect(graph).macs);
+    const left = notes.filter((n) => n.why.includes("not fitted"));
+    if (name === "lstm") assert.match(left[0]!.why, /LSTM "\/l\/LSTM": not fitted: it is no plain matrix product/);
+    const [values] = Object.values(await run(after, randomFeeds(after)));
+    assert.ok((values!.data as Float32Array).every(Number.isFinite), name);
+  }
 });
 
 test("resnet20-cifar to 48 % of its MACs without training, on 64 images: better than 53.4 %", async (t) => {

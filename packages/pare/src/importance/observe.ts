@@ -2,8 +2,7 @@
 import { fit } from "../data/fit.js";
 import { spread } from "../data/views.js";
 import type { NDArray } from "../engine/engine.js";
-import type { Emitter } from "../graph/emit.js";
-import { Emitter as Emit } from "../graph/emit.js";
+import { Emitter } from "../graph/emit.js";
 import { draft, feeds } from "../graph/graph.js";
 import { raiseOpset } from "../passes/raise-opset.js";
 import { fixedBatch } from "../train/rebatch.js";
@@ -21,17 +20,19 @@ export async function observe(
   const data = q.data!;
   const out = draft(raiseOpset(q.graph));
   const fitted = fit(data, feeds(q.graph));
-  const names = emit(new Emit(out, "float32", "observed_"));
+  const names = emit(new Emitter(out, "float32", "observed_"));
+  if (names.length === 0) return;
   out.outputs = [...new Set(names)].map((name) => ({ name, type: "float32", shape: null }));
   out.values = new Map();
-  const size = fixedBatch(q.graph) ?? 32;
-  const indices = spread(data.length, Math.min(q.samples, data.length));
+  const fixed = fixedBatch(q.graph);
+  const size = fixed ?? 32;
+  const indices = spread(data.length, Math.min(Math.max(q.samples, fixed ?? 1), data.length));
   const session = await q.engine.load(out);
   try {
     for (let from = 0; from < indices.length; from += size) {
       q.signal?.throwIfAborted();
       // A graph of fixed batch gets whole batches: the last one starts early enough.
-      const start = fixedBatch(q.graph) === null ? from : Math.max(0, Math.min(from, indices.length - size));
+      const start = fixed === null ? from : Math.max(0, Math.min(from, indices.length - size));
       const some = indices.subarray(start, start + size);
       const { inputs } = fitted.batch(some);
       const fed = Object.fromEntries(fitted.fields.map(({ name }, k) => [name!, inputs[k]!]));

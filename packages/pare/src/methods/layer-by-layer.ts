@@ -1,5 +1,6 @@
 /** A network changed layer by layer on calibration data: the dense network and the one to change enter; a step for each layer is asked for. */
 import { type Layer, layersOf } from "../analyze/layers.js";
+import { PareError } from "../graph/error.js";
 import { draft, type Graph } from "../graph/graph.js";
 import { at } from "../ops/site.js";
 import { beside } from "../passes/beside.js";
@@ -26,7 +27,7 @@ export async function layerByLayer(
   dense: Graph,
   start: Graph,
   o: Walk,
-  step: (graph: Graph, chain: Chain, moments: Moments) => Graph | null,
+  step: (graph: Graph, chain: Chain, moments: Moments) => Graph,
 ): Promise<{ readonly graph: Graph; readonly notes: readonly Note[] }> {
   const teacher = raiseOpset(dense);
   const notes: Note[] = [];
@@ -49,7 +50,14 @@ export async function layerByLayer(
     );
     if (!moments) skip("it is no plain matrix product");
     else if (moments.as.inputs > mostInputs) skip(`${moments.as.inputs} inputs are too many`);
-    else graph = step(graph, chain, moments) ?? graph;
+    else
+      try {
+        graph = step(graph, chain, moments);
+      } catch (error) {
+        // Inputs that hardly vary leave nothing to solve: the layer stays as it is.
+        if (!(error instanceof PareError)) throw error;
+        skip(error.message);
+      }
   }
   const out = draft(start);
   for (const [name, t] of start.initializers)

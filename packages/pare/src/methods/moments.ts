@@ -43,7 +43,6 @@ export async function momentsOf(
 ): Promise<Moments | null> {
   let as: Unrolled | null = null;
   const sums: Float64Array[] = [];
-  let count = 0;
   const emit = (g: Emitter): string[] => {
     const target = wanted?.(g) ?? layer.node.outputs[0]!;
     as = unroll(g, { ...layer, node: { ...layer.node, outputs: [target] } });
@@ -65,6 +64,5 @@ export async function momentsOf(
     });
   });
   if (!as) return null;
-  count = sums[5]![0]!;
-  return { as, count, xx: sums[0]!, yx: sums[1]!, x: sums[2]!, y: sums[3]!, yy: sums[4]! };
+  return { as, count: sums[5]![0]!, xx: sums[0]!, yx: sums[1]!, x: sums[2]!, y: sums[3]!, yy: sums[4]! };
 }
