@@ -1,6 +1,7 @@
 /** What applyPlan writes, on graphs small enough to compute by hand: values, names, sharing, bodies, and refusals. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { kernelRuns } from "../dist/engine/ort-node-profile.js";
 import { check } from "../dist/graph/check.js";
 import { node } from "../dist/graph/emit.js";
 import { toBytes } from "../dist/graph/encode.js";
@@ -323,4 +324,25 @@ test("what onnxruntime computes in one float kernel is left together; the opset 
     applyPlan(graph, { ...plan, layers: layersOf(graph, "weights4") }, { target: "pare" }).graph.opsets.get(""),
     21,
   );
+});
+
+test("behind a float convolution a pool stays float: rounding comes after it, and onnxruntime leaves it there", async () => {
+  const graph = graphOf([["x", [1, 4, 12, 12]]], { w: wave([8, 4, 3, 3], 1), v: wave([8, 8, 3, 3], 2) });
+  graph.nodes.push(
+    node("Conv", ["x", "w"], ["c"]),
+    node("Relu", ["c"], ["r"]),
+    node("MaxPool", ["r"], ["p"], { kernel_shape: [2, 2], strides: [2, 2] }),
+    node("Conv", ["p", "v"], ["y"]),
+  );
+  output(graph, "y", [1, 8, 3, 3]);
+  const feeds = { x: { type: "float32", dims: [1, 4, 12, 12], data: valuesOf(wave([1, 4, 12, 12], 3)) } } as const;
+  const inputOf = async (key: string) => {
+    const plan = await planOf(graph, (c) => (c.key === key || key === "" ? "int8" : "float"), [feeds]);
+    const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node", reduced: true });
+    const runs = await kernelRuns(quantized, feeds);
+    assert.equal(runs.filter((r) => r.kernel === "QLinearConv").length, plan.layers.size);
+    return runs.find((r) => r.kernel.includes("MaxPool"))!.inputs[0];
+  };
+  assert.equal(await inputOf("y"), "float");
+  assert.equal(await inputOf(""), "uint8", "between integer convolutions it works on codes");
 });

@@ -42,7 +42,13 @@ export function place(wiring: Wiring, layers: Layers): Placement {
   const biases = rowBiases(wiring, integer);
   for (const key of biases.keys()) integer.delete(key);
   const wants = wantsCodes(wiring, integer);
-  for (const at of wiring.nodes) if (passesCodes(at, wiring, wants)) integer.add(at.key);
+  const ends = new Set<string>();
+  for (const at of wiring.nodes) {
+    const passes = passesCodes(at, wiring, wants, ends);
+    if (passes) integer.add(at.key);
+    if (!integer.has(at.key) && !biases.has(at.key)) continue;
+    for (const output of at.node.outputs.filter(Boolean)) ends.add(passes ? output : endOf(output, at, wiring));
+  }
 
   const rounded = new Set<string>();
   const products = new Set([...biases.values()].map(({ product }) => product.key));
@@ -131,10 +137,27 @@ function wantsCodes(wiring: Wiring, integer: ReadonlySet<string>): (value: strin
 }
 const passing = (at: Placed): boolean => integerSupport(at.node)?.role === "passes";
 
-function passesCodes(at: Placed, wiring: Wiring, wants: (value: string) => boolean): boolean {
+/** Operators that give more than they take: rounding before them is less work, also where it is a float node's value that is rounded. */
+const growing = new Set(["Resize", "Expand", "Tile"]);
+
+/**
+ * `ends`: values that integer nodes give. What a float node gives is passed on as it is and rounded after it: less to round behind a pool, and
+ * onnxruntime's pool of codes is slow unless an integer convolution stands before it.
+ */
+function passesCodes(
+  at: Placed,
+  wiring: Wiring,
+  wants: (value: string) => boolean,
+  ends: ReadonlySet<string>,
+): boolean {
   const [x] = at.node.inputs;
   if (!passing(at) || !x || wiring.constants.has(x) || wiring.typeOf(x)?.type !== "float32") return false;
-  return at.node.outputs.filter(Boolean).every(wants);
+  return (ends.has(x) || growing.has(at.node.op)) && at.node.outputs.filter(Boolean).every(wants);
+}
+/** What an integer node's output becomes before it is rounded: rectifiers and positive factors behind it are its own. */
+function endOf(output: string, at: Placed, wiring: Wiring): string {
+  const bounded = absorbed(output, at, wiring)?.key ?? output;
+  return scalings(bounded, at, wiring).at(-1)?.at.key ?? bounded;
 }
 
 /** The rectifier that alone reads what an integer node computes: it vanishes in the range of its output. */

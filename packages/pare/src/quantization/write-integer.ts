@@ -111,9 +111,18 @@ export class IntegerWriter {
     if (!copies) this.#copies.set(body, (copies = new Map()));
     const known = copies.get(value);
     if (known !== undefined) return known;
-    const copy = this.round(value, sheet, value, w.fresh("v"));
+    // Sum of one is a copy that onnxruntime leaves where it is: without it, rounding is moved before the pool, whose kernel for codes is slow there.
+    const from = this.#isPooled(value, body) ? sheet.op("Sum", [value]) : value;
+    const copy = this.round(value, sheet, from, w.fresh("v"));
     copies.set(value, copy);
     return copy;
+  }
+  /** Whether a float MaxPool gives this value, perhaps through nodes that only move it. */
+  #isPooled(value: string, body: Subgraph): boolean {
+    const maker = this.job.w.wiring.producer.get(value);
+    if (!maker || maker.body !== body || this.job.placement.integer.has(maker.key)) return false;
+    if (maker.node.op === "MaxPool") return true;
+    return integerSupport(maker.node)?.role === "passes" && this.#isPooled(maker.node.inputs[0] ?? "", body);
   }
   /** Rounds what `from` carries to the grid of `value`, as `to`. `factor`: what `value` is of what `from` carries. */
   round(value: string, sheet: Sheet, from: string, to: string, factor = 1): string {
