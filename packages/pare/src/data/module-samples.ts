@@ -70,13 +70,23 @@ export async function loadModule(path: string, request: ModuleRequest): Promise<
 }
 
 async function exportedOf(exported: unknown, path: string, key: string, request: ModuleRequest): Promise<Exported> {
-  const samples: unknown = typeof exported === "function" ? await exported(request) : exported;
+  const samples: unknown = typeof exported === "function" ? await called(exported, path, key, request) : exported;
   if (isIndexed(samples)) return samples;
   if (samples && typeof samples === "object" && (Symbol.asyncIterator in samples || Symbol.iterator in samples))
     return samples as Exported;
   throw new PareError(
     `${path}: its export "${key}" must be an iterable of samples, an object { length, sample(i) }, or a function that returns one`,
   );
+}
+
+async function called(make: CallableFunction, path: string, key: string, request: ModuleRequest): Promise<unknown> {
+  try {
+    return await make(request);
+  } catch (cause) {
+    throw new PareError(`${path}: its export "${key}" failed: ${String((cause as Error)?.message ?? cause)}`, "input", {
+      cause,
+    });
+  }
 }
 
 /** Whether samples can be had in any order. */

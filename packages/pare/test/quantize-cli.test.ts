@@ -1,0 +1,143 @@
+/** quantize, compare and explain from the outside: exit codes, what they print, and what bad input is told. */
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { schemas } from "../dist/cli/schemas.js";
+import { node } from "../dist/graph/emit.js";
+import { toBytes } from "../dist/graph/encode.js";
+import { emptyGraph } from "../dist/graph/graph.js";
+import { network } from "./support/planted.js";
+
+const bin = fileURLToPath(new URL("../bin/pare.js", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "pare-quantize-"));
+const at = (name: string): string => join(folder, name);
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function pare(...args: string[]) {
+  const run = spawnSync(process.execPath, [bin, ...args], { encoding: "utf8", cwd: folder, timeout: 120_000 });
+  return { code: run.status, out: run.stdout, err: run.stderr };
+}
+function json(command: string, ...args: string[]) {
+  const run = pare(command, ...args, "--json");
+  assert.equal(run.code, 0, run.err);
+  const lines = run.out.trimEnd().split("\n");
+  assert.equal(lines.length, 1, "exactly one line on stdout");
+  const facts = JSON.parse(lines[0]!);
+  schemas[command]!.parse(facts);
+  return facts;
+}
+/** A data module of noise; `change`: what is done to sample i. */
+const moduleOf = (count: number, change = ""): string => `
+export function* train() {
+  let state = 7;
+  const draw = () => ((state = (state * 1103515245 + 12345) % 2147483648) / 1073741824) - 1;
+  for (let i = 0; i < ${count}; i++) {
+    let data = Float32Array.from({ length: 192 }, draw), dims = [1, 3, 8, 8];
+    ${change}
+    yield { x: { data, dims } };
+  }
+}
+export const test = train;
+`;
+
+before(() => {
+  writeFileSync(at("net.onnx"), toBytes(network(1)));
+  writeFileSync(at("data.mjs"), moduleOf(12));
+  writeFileSync(at("none.mjs"), moduleOf(0));
+  writeFileSync(at("nan.mjs"), moduleOf(4, "if (i === 2) data[5] = NaN;"));
+  writeFileSync(at("shape.mjs"), moduleOf(4, "dims = [1, 3, 4, 16];"));
+  writeFileSync(at("broken.mjs"), "export const train = () => { throw new Error('no disk'); };");
+  const nothing = emptyGraph("nothing", 21);
+  nothing.inputs.push({ name: "x", type: "float32", shape: [1, 3, 8, 8] });
+  nothing.nodes.push(node("Erf", ["x"], ["e"]), node("Sin", ["e"], ["y"]));
+  nothing.outputs.push({ name: "y", type: "float32", shape: [1, 3, 8, 8] });
+  writeFileSync(at("nothing.onnx"), toBytes(nothing));
+  const two = network(2);
+  two.inputs.push({ name: "more", type: "float32", shape: [1, 6] });
+  two.nodes.push(node("Add", ["y", "more"], ["z"]));
+  two.outputs[0] = { name: "z", type: "float32", shape: [1, 6] };
+  writeFileSync(at("two.onnx"), toBytes(two));
+});
+
+test("quantize writes a smaller model, says so by its schema, and is recognised when it comes again", () => {
+  const facts = json("quantize", "net.onnx", "--data", "data.mjs", "--format", "int8", "-o", "small.onnx");
+  assert.equal(facts.format, "int8");
+  assert.equal(facts.sizeBytes[0], statSync(at("net.onnx")).size);
+  assert.equal(facts.sizeBytes[1], statSync(at("small.onnx")).size);
+  assert.ok(facts.sizeBytes[1] < 0.6 * facts.sizeBytes[0], `${facts.sizeBytes}`);
+  assert.ok(facts.quantized > 0 && facts.snrDb > 20 && facts.peakBytes > 1e6);
+  assert.ok(!existsSync(at("small.onnx.search.json")), "a finished search leaves no state");
+  const again = pare("quantize", "small.onnx", "--data", "data.mjs", "-o", "smaller.onnx");
+  assert.equal(again.code, 1);
+  assert.match(again.err, /quantized already/);
+  assert.ok(!existsSync(at("smaller.onnx")));
+
+  const likeness = json("compare", "net.onnx", "small.onnx", "--data", "data.mjs");
+  assert.equal(likeness.samples, 12);
+  assert.ok(likeness.snrDb > 20 && likeness.cosine > 0.99 && likeness.layers.length > 5);
+  const same = json("compare", "net.onnx", "net.onnx", "--data", "data.mjs");
+  assert.deepEqual([same.snrDb, same.cosine, same.agreement], [null, 1, 1]);
+
+  const why = json("explain", "net.onnx", "small.onnx", "--data", "data.mjs");
+  assert.ok(why.layers.length > 5 && why.layers[0].fix.length > 10);
+  assert.match(pare("explain", "net.onnx", "small.onnx", "--data", "data.mjs").out, /to do:/);
+});
+
+test("without data weights alone are stored in fewer bits, and that is said", () => {
+  const run = pare("quantize", "net.onnx", "-o", "weights.onnx", "--json");
+  assert.equal(run.code, 0, run.err);
+  assert.equal(JSON.parse(run.out).format, "weights8");
+  assert.match(run.err, /no data was given/);
+});
+
+test("bad input is told in one line, and nothing is written", () => {
+  const cases: [number, RegExp, string[]][] = [
+    [1, /nothing in the model can be quantized:\n.*Erf/, ["nothing.onnx", "--data", "data.mjs"]],
+    [1, /no samples/, ["net.onnx", "--data", "none.mjs"]],
+    [1, /sample 2.*finite/, ["net.onnx", "--data", "nan.mjs"]],
+    [1, /"x" wants \[1,3,8,8\].*\[1,3,4,16\]/, ["net.onnx", "--data", "shape.mjs"]],
+    [1, /no disk/, ["net.onnx", "--data", "broken.mjs"]],
+    [1, /nowhere/, ["net.onnx", "--data", "nowhere.mjs"]],
+    [1, /input "x".*input "more"|"more".*has no data|inputs are "x", "more"/, ["two.onnx", "--data", "data.mjs"]],
+    [2, /int8 needs samples/, ["net.onnx", "--format", "int8"]],
+    [2, /octal/, ["net.onnx", "--format", "octal"]],
+  ];
+  for (const [code, words, args] of cases) {
+    const run = pare("quantize", ...args, "-o", "bad.onnx");
+    assert.equal(run.code, code, `pare quantize ${args.join(" ")}: ${run.err}`);
+    assert.match(run.err, words);
+    assert.equal(run.out, "");
+    assert.doesNotMatch(run.err, /\n\s+at |fault in pare/, "no stack trace");
+    assert.ok(!existsSync(at("bad.onnx")));
+  }
+});
+
+test("compare refuses models with other outputs, explain one that is not quantized", () => {
+  const other = pare("compare", "net.onnx", "nothing.onnx", "--data", "data.mjs");
+  assert.equal(other.code, 1);
+  const plain = pare("explain", "net.onnx", "net.onnx", "--data", "data.mjs");
+  assert.equal(plain.code, 1);
+  assert.match(plain.err, /rounds no value/);
+});
+
+test("Ctrl-C ends with 130", async () => {
+  writeFileSync(at("slow.mjs"), moduleOf(3000));
+  const child = spawn(
+    process.execPath,
+    [bin, "quantize", "net.onnx", "--data", "slow.mjs", "--limit", "3000", "-o", "late.onnx"],
+    { cwd: folder },
+  );
+  let err = "";
+  child.stderr.on("data", (d) => {
+    // At the first sign of the search.
+    if (err === "") child.kill("SIGINT");
+    err += d;
+  });
+  const code = await new Promise((done) => child.on("close", done));
+  assert.equal(code, 130, err);
+  if (existsSync(at("late.onnx"))) assert.ok(readFileSync(at("late.onnx")).length > 0);
+});
