@@ -10,7 +10,7 @@ import type { Factorizer } from "./linear/factorizer.js";
 import { dimsOf } from "./methods/costs.js";
 import type { FactorizedLayer } from "./methods/factorize-layers.js";
 import { type LowRankInput, lowRankOptions, lowRankStage } from "./methods/low-rank.js";
-import { factorizers } from "./methods/low-rank-auto.js";
+import { factorizers, foreseeable } from "./methods/low-rank-auto.js";
 import type { Note } from "./methods/method.js";
 import { type AloneOptions, parsedOptions, toolsAlone } from "./methods/tools-alone.js";
 import { quantized } from "./ops/quantized.js";
@@ -20,7 +20,7 @@ export type FactorizeMethod = "auto" | Factorizer["id"];
 export const factorizeMethods: readonly FactorizeMethod[] = ["auto", ...factorizers.map((f) => f.id)];
 
 export interface FactorizeOptions extends AloneOptions {
-  /** auto (the default): for each layer the one that loses least. */
+  /** auto (the default): for each layer the one of svd, spatial and tucker2 that loses least. */
   readonly method?: FactorizeMethod;
   /** As in a recipe. */
   readonly options?: LowRankInput;
@@ -58,7 +58,7 @@ export async function factorize(graph: Graph, o: FactorizeOptions = {}): Promise
     );
   const engine = o.engine ?? (await defaultEngine());
   const wanted = o.method ?? "auto";
-  const chosen = factorizers.filter((f) => wanted === "auto" || f.id === wanted);
+  const chosen = wanted === "auto" ? foreseeable : factorizers.filter((f) => f.id === wanted);
   const options = parsedOptions(lowRankOptions, o.options ?? {}, "factorize");
   const result = await lowRankStage(graph, options, toolsAlone(graph, engine, o), chosen);
   if (result.layers.length === 0)

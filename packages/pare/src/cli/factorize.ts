@@ -63,7 +63,7 @@ export function factorizeCommand(program: Command): void {
   dataOptions(command, false)
     .requiredOption("-o, --output <file>", "file to write, .onnx")
     .addOption(
-      new Option("--method <name>", "auto: for each layer the one that loses least")
+      new Option("--method <name>", "auto: for each layer the one of svd, spatial and tucker2 that loses least")
         .choices(factorizeMethods)
         .default("auto"),
     )
