@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { every, table as ptq } from "./ptq/table.js";
 import { publishedRows, rows } from "./quality/table.js";
+import { table as simplify } from "./simplify/table.js";
 import { table } from "./train/table.js";
 
 const at = (path: string): URL => new URL(`../${path}`, import.meta.url);
@@ -12,6 +13,7 @@ const tables: Readonly<Record<string, () => string>> = {
   "deep-compression": () => publishedRows(results("quality")),
   ptq: () => ptq(results("ptq")),
   "ptq-every": () => every(results("ptq")),
+  simplify: () => simplify(results("simplify")),
   train: () => table(results("train")),
 };
 

@@ -98,6 +98,30 @@ test("inspect, pack, unpack and bench agree on a model", () => {
   assert.ok(timing.medianMs.length === 2 && timing.ratio > 0);
 });
 
+test("simplify writes the simpler model and says what went; bad words are named", () => {
+  const graph = network("lenet-5", { seed: 1 });
+  const idle = { ...graph.nodes[0]!, op: "Identity", name: "idle", attributes: {}, inputs: ["x"], outputs: ["x0"] };
+  const nodes = graph.nodes.map((n) => ({
+    ...n,
+    inputs: n.inputs.map((i) => (i === graph.inputs[0]!.name ? "x0" : i)),
+  }));
+  idle.inputs = [graph.inputs[0]!.name];
+  writeFileSync(at("idle.onnx"), toBytes({ ...graph, nodes: [idle, ...nodes] }));
+  const facts = json("simplify", "idle.onnx", "-o", "simple.onnx", "--input", `${graph.inputs[0]!.name}=2x1x28x28`);
+  assert.equal(facts.nodes[0] - facts.nodes[1], 1);
+  assert.deepEqual(facts.operators.Identity, [1, 0]);
+  assert.equal(facts.sizeBytes[1], statSync(at("simple.onnx")).size);
+  const text = pare("simplify", "idle.onnx", "-o", "simple.onnx");
+  assert.match(text.out, /^Identity +1 +0$/m);
+  const refused = pare("simplify", "idle.onnx", "-o", "not.onnx", "--opset", "13");
+  assert.equal(refused.code, 2);
+  assert.match(refused.err, /--opset 13: .*21/);
+  const stray = pare("simplify", "idle.onnx", "-o", "not.onnx", "--input", "z=1");
+  assert.equal(stray.code, 1);
+  assert.match(stray.err, /no input "z"/);
+  assert.ok(!existsSync(at("not.onnx")));
+});
+
 test("train writes a model that eval measures; the text output is a table", () => {
   const trained = json(
     "train",

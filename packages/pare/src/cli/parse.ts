@@ -25,11 +25,11 @@ export function ratio(value: string): number {
   if (!(n >= 0 && n <= 1)) throw new InvalidArgumentError("expected a ratio such as 0.5% or 0.005.");
   return n;
 }
-/** Collects `name=1,3,224,224` into a record of shapes. */
+/** Collects `name=1,3,224,224` or `name=1x3x224x224` into a record of shapes. */
 export function shape(value: string, before: Record<string, number[]> = {}): Record<string, number[]> {
-  const match = /^(.+)=(\d+(?:,\d+)*)$/.exec(value);
+  const match = /^(.+)=(\d+(?:[,x]\d+)*)$/.exec(value);
   if (!match) throw new InvalidArgumentError("expected name=1,3,224,224.");
-  return { ...before, [match[1]!]: match[2]!.split(",").map(Number) };
+  return { ...before, [match[1]!]: match[2]!.split(/[,x]/).map(Number) };
 }
 /** "macs=0.5", "bytes=50%" or "latency=0.6". */
 export function target(value: string): { macs: number } | { bytes: number } | { latency: number } {
