@@ -38,8 +38,14 @@ const bars: Readonly<Record<string, readonly [nodes: number, bytes: number]>> = 
   ultraface_rfb_320: [125, 1221641],
   ultraface_rfb_320_simplified: [110, 1112684],
 };
-/** Where an LSTM's weights are constants, onnxruntime multiplies them in another order; saturated states amplify it. */
-const looser: Readonly<Record<string, number>> = { silero_vad_16k_op15: 1e-4 };
+/**
+ * Wider bounds. Of both, onnxruntime's own optimizations change these outputs by the same amount: the first one's state by 2.3e-5 of its largest
+ * value, the second one's output, sigmoids that are 2e-5 at most on noise, by 1.5e-7.
+ */
+const wider: Readonly<Record<string, { readonly relative?: number; readonly absolute?: number }>> = {
+  silero_vad_16k_op15: { relative: 3e-5 },
+  "ch_PP-OCRv4_det_infer": { absolute: 3e-7 },
+};
 const refusedByOrt = new Set(["espcn_subpixel_quant", "super_resolution"]);
 
 const nodesIn = (body: Subgraph): number =>
@@ -50,7 +56,7 @@ function numbers({ type, bits }: Output): ArrayLike<number> | null {
   if (type === "float32") return new Float32Array(buffer!);
   return type === "float16" ? Array.from(new Uint16Array(buffer!), float16Value) : null;
 }
-/** Largest difference, relative to the largest value; the last bits of numbers of order 1 (a sigmoid near zero) count as none. */
+/** Largest difference, relative to the largest value of each output. */
 function assertClose(found: Readonly<Record<string, Output>>, wanted: Readonly<Record<string, Output>>, name: string) {
   assert.deepEqual(Object.keys(found), Object.keys(wanted));
   for (const [output, a] of Object.entries(wanted)) {
@@ -61,7 +67,7 @@ function assertClose(found: Readonly<Record<string, Output>>, wanted: Readonly<R
       assert.deepEqual(b.bits, a.bits, output);
       continue;
     }
-    const bound = looser[name] ?? (a.type === "float16" ? 1e-4 : 1e-5);
+    const { relative = a.type === "float16" ? 1e-4 : 1e-5, absolute = 0 } = wider[name] ?? {};
     let [largest, apart] = [0, 0];
     for (let i = 0; i < x.length; i++) {
       if (Object.is(x[i], y[i])) continue;
@@ -69,7 +75,7 @@ function assertClose(found: Readonly<Record<string, Output>>, wanted: Readonly<R
       apart = Math.max(apart, Math.abs(x[i]! - y[i]!));
     }
     for (let i = 0; i < x.length; i++) largest = Math.max(largest, Math.abs(x[i]!));
-    assert.ok(apart <= bound * largest + 2 ** -22, `${output}: ${apart} apart, largest ${largest}`);
+    assert.ok(apart <= relative * largest + absolute, `${output}: ${apart} apart, largest ${largest}`);
   }
 }
 
