@@ -24,6 +24,11 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
+// A reader such as head that has seen enough is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 const program = new Command("pare")
   .description("Makes ONNX models small. Prunes, quantizes, trains and packs them, in Node, without Python.")
   .version(version)
