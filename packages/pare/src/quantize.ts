@@ -1,5 +1,6 @@
 /** THE MAIN PATH of `pare quantize`. A model enters, and samples of what it will be fed; a smaller model of the same inputs and outputs leaves, with what became of each layer and why. */
 import { z } from "zod";
+import { calibrate } from "./calibrate/calibrate.js";
 import { Reference } from "./compare/reference.js";
 import { compare } from "./compare.js";
 import type { Samples } from "./data/samples.js";
@@ -10,10 +11,13 @@ import { PareError } from "./graph/error.js";
 import type { Graph, Subgraph } from "./graph/graph.js";
 import { bodiesOf } from "./graph/scope.js";
 import { equalize } from "./methods/quantize/equalize.js";
+import { smooth, smoothNeeds } from "./methods/quantize/smooth-quant.js";
 import { widenFloat16 } from "./passes/widen-float16.js";
 import { type Candidate, eligibleNodes } from "./quantization/eligible.js";
 import type { Target } from "./quantization/plan.js";
 import { reducedRange } from "./quantization/reduced-range.js";
+import { Patience } from "./quantize/patience.js";
+import { refine } from "./quantize/refine.js";
 import { instead, type Searched, searchIntegers, uniformChoices } from "./quantize/search.js";
 import { type Choices, type Memory, Workbench } from "./quantize/workbench.js";
 import { simplify } from "./simplify.js";
@@ -69,6 +73,9 @@ export interface Quantized {
 
 /** Samples that candidates are judged on, at most; fewer where the model takes long. */
 const mostJudged = 32;
+/** After these no further choice of layers and ranges is tried, and no further codes and biases. */
+const searchSeconds = 45;
+const refineSeconds = 20;
 
 /**
  * Throws PareError where nothing can be quantized (names every node and its reason), where the model is quantized already, and where a sample
@@ -115,12 +122,24 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
   };
   try {
     if (format === "int8") {
-      const equal = equalized(net);
-      found = await searchIntegers([plain, ...(equal ? [bench("channels equalised", equal)] : [])], told);
-      if ((options.format ?? "auto") === "auto") found = await instead(plain, found, told);
+      const form = (name: string, of: () => Promise<Graph | null>) => async () => {
+        const network = await of();
+        return network && bench(name, network);
+      };
+      const forms = [
+        form("channels equalised", async () => changed(net, () => equalize(net))),
+        form("channels smoothed", () => smoothed(net, samples!, range.reduced, engine, options.signal)),
+      ];
+      const integers = await searchIntegers(plain, forms, new Patience(searchSeconds), told);
+      const refined = await refine(integers, new Patience(refineSeconds), told);
+      const auto = (options.format ?? "auto") === "auto";
+      const best = auto ? await instead(plain, refined, told) : refined;
+      found = best === refined ? best : await refine(best, new Patience(refineSeconds), told);
     } else {
       const choices = uniformChoices(candidates, format === "int4" ? "weights4" : format);
-      found = { bench: plain, best: await plain.judge({ choices, ranges: "min-max" }) };
+      const rounded = { bench: plain, best: await plain.judge({ choices, ranges: "min-max" }) };
+      told(rounded, format);
+      found = format === "float16" ? rounded : await refine(rounded, new Patience(refineSeconds), told);
     }
   } catch (error) {
     if (!options.signal?.aborted || !found) throw error;
@@ -171,15 +190,26 @@ function widest(choices: Choices): "int8" | "dynamic" | "weights8" {
   return used.has("int8") ? "int8" : used.has("dynamic") ? "dynamic" : "weights8";
 }
 
-/** The network with equalised channels; null where nothing changes or the method does not suit it. */
-function equalized(net: Graph): Graph | null {
+/** Another form of the network; null where nothing changes or the method does not suit it. */
+function changed(net: Graph, form: () => Graph): Graph | null {
   try {
-    const equal = equalize(net);
-    return equal === net ? null : equal;
+    const other = form();
+    return other === net ? null : other;
   } catch (error) {
     if (error instanceof PareError) return null;
     throw error;
   }
+}
+
+async function smoothed(
+  net: Graph,
+  samples: Samples,
+  reduced: boolean,
+  engine: Engine,
+  signal: AbortSignal | undefined,
+): Promise<Graph | null> {
+  const statistics = await calibrate(net, smoothNeeds(net), samples, { engine, ...(signal ? { signal } : {}) });
+  return changed(net, () => smooth(net, statistics, { weightBits: reduced ? 7 : 8 }).graph);
 }
 
 function refuseQuantized(graph: Graph): void {

@@ -28,6 +28,8 @@ export class Reference {
     /** Indices of the samples that are compared. */
     readonly indices: readonly number[],
     readonly answers: readonly Readonly<Record<string, NDArray>>[],
+    /** Of one run of the model, when it was asked. */
+    readonly runMs: number,
   ) {
     this.#contrast = new Map(namesOf(graph).map((name) => [name, contrastOf(answers.map((a) => a[name]!))]));
   }
@@ -36,23 +38,35 @@ export class Reference {
   static async of(graph: Graph, samples: Samples, engine: Engine, limit: number): Promise<Reference> {
     const indices: number[] = [];
     const answers: Record<string, NDArray>[] = [];
+    let runMs = 0;
     await running(engine, graph, async (session) => {
       const answer = (i: number) => session.run(samples.feeds(i), namesOf(graph));
       await answer(0);
       const started = performance.now();
       await answer(0);
-      const affordable = Math.max(fewest, Math.round(patienceMs / (performance.now() - started)));
+      runMs = performance.now() - started;
+      const affordable = Math.max(fewest, Math.round(patienceMs / runMs));
       const count = Math.min(limit, affordable, samples.length);
       for (let k = 0; k < count; k++) indices.push(Math.floor((k * samples.length) / count));
       for (const i of indices) answers.push(await answer(i));
     });
-    return new Reference(graph, samples, engine, indices, answers);
+    return new Reference(graph, samples, engine, indices, answers, runMs);
   }
 
   /** Some of the samples that are compared, evenly spread. */
   few(limit: number): Samples {
-    const count = Math.min(limit, this.indices.length);
-    const at = (k: number) => this.indices[Math.floor((k * this.indices.length) / count)]!;
+    return this.#some(this.indices, limit);
+  }
+  /** Some of those that are not compared, by which to choose what the comparison shall judge; of all where the others are fewer than these. */
+  others(limit: number): Samples {
+    const compared = new Set(this.indices);
+    const all = Array.from({ length: this.samples.length }, (_, i) => i);
+    const rest = all.filter((i) => !compared.has(i));
+    return this.#some(rest.length < compared.size ? all : rest, limit);
+  }
+  #some(indices: readonly number[], limit: number): Samples {
+    const count = Math.min(limit, indices.length);
+    const at = (k: number) => indices[Math.floor((k * indices.length) / count)]!;
     const { samples } = this;
     return {
       name: samples.name,

@@ -6,6 +6,7 @@ import { compare } from "../compare.js";
 import { latency } from "../engine/latency.js";
 import type { Graph } from "../graph/graph.js";
 import type { Candidate } from "../quantization/eligible.js";
+import type { Patience } from "./patience.js";
 import { type Attempt, type Choice, type Choices, type Judged, stored, type Workbench } from "./workbench.js";
 
 /** Accuracy beyond this is as good as perfect: speed decides. */
@@ -114,21 +115,24 @@ export async function instead(
   return found;
 }
 
-const db = (j: Judged): number => j.verdict.contrastDb ?? 200;
-const better = (a: Judged, b: Judged, by = 0): boolean => db(a) > db(b) + by;
+export const db = (j: Judged): number => j.verdict.contrastDb ?? 200;
+export const better = (a: Judged, b: Judged, by = 0): boolean => db(a) > db(b) + by;
 
 /** Static integers: the form of the network, the operators, the ranges, the layers that stay in float. `told` hears of every best so far. */
 export async function searchIntegers(
-  benches: readonly Workbench[],
+  first: Workbench,
+  forms: readonly (() => Promise<Workbench | null>)[],
+  patience: Patience,
   told: (found: Searched, what: string) => void,
 ): Promise<Searched> {
-  const first = benches[0]!;
   const start: Attempt = { choices: integerChoices(first.candidates, "all"), ranges: "min-max" };
   let found: Searched = { bench: first, best: await first.judge(start) };
   told(found, "all operators");
   // Another form of the network costs a calibration: where the first does well it is not asked.
-  for (const bench of benches.slice(1)) {
-    if (db(found.best) >= wellDb) break;
+  for (const form of forms) {
+    if (db(found.best) >= wellDb || patience.over) break;
+    const bench = await form();
+    if (!bench) continue;
     const best = await bench.judge({ ...start, choices: integerChoices(bench.candidates, "all") });
     if (better(best, found.best, 0.2)) found = { bench, best };
     told(found, bench.form);
@@ -137,12 +141,15 @@ export async function searchIntegers(
   found = { bench, best: await operators(bench, found.best) };
   told(found, "operators");
   for (const ranges of ["percentile", "mse"] as const) {
-    if (db(found.best) >= goodDb) break;
+    if (db(found.best) >= goodDb || patience.over) break;
     const best = await bench.judge({ ...found.best.attempt, ranges });
     if (better(best, found.best, 0.1)) found = { bench, best };
     told(found, `ranges by ${ranges}`);
   }
-  found = { bench, best: await relieve(bench, found.best, (best) => told({ bench, best }, "layers in float")) };
+  found = {
+    bench,
+    best: await relieve(bench, found.best, patience, (best) => told({ bench, best }, "layers in float")),
+  };
   return found;
 }
 
@@ -170,13 +177,18 @@ export async function timesOf(bench: Workbench, graphs: readonly Graph[]): Promi
 }
 
 /** Layers that lose out of proportion keep float arithmetic. */
-async function relieve(bench: Workbench, start: Judged, told: (best: Judged) => void): Promise<Judged> {
+async function relieve(
+  bench: Workbench,
+  start: Judged,
+  patience: Patience,
+  told: (best: Judged) => void,
+): Promise<Judged> {
   let best = start;
-  if (db(best) >= goodDb || !bench.samples) return best;
+  if (db(best) >= goodDb || !bench.samples || patience.over) return best;
   const shares = sharesOf(bench);
   const ranked = await suspected(bench, best);
   for (const c of ranked.slice(0, suspects)) {
-    if (db(best) >= goodDb) break;
+    if (db(best) >= goodDb || patience.over) break;
     const choices = new Map(best.attempt.choices);
     const without = { ...best.attempt, choices };
     choices.set(c.key, stored(c, "on integers it loses out of proportion"));

@@ -8,7 +8,7 @@ import type { Engine } from "../engine/engine.js";
 import { toBytes } from "../graph/encode.js";
 import { PareError } from "../graph/error.js";
 import type { Graph } from "../graph/graph.js";
-import { applyPlan } from "../quantization/apply-plan.js";
+import { type Applied, applyPlan } from "../quantization/apply-plan.js";
 import type { Candidate } from "../quantization/eligible.js";
 import { gridOf } from "../quantization/grid.js";
 import { valuesToCalibrate } from "../quantization/place.js";
@@ -27,7 +27,9 @@ export interface Attempt {
   readonly ranges: RangeMethod;
   /** Weights whose codes are chosen by more than rounding: by layer and input. */
   readonly weights?: ReadonlyMap<string, ReadonlyMap<number, QuantizedTensor>>;
-  /** What chose them. */
+  /** The network with other biases: values of the same names. */
+  readonly corrected?: Graph;
+  /** What chose weights and biases. */
   readonly rounding?: string;
 }
 const unknown: Verdict = { contrastDb: null, snrDb: null, agreement: null, error: null };
@@ -59,7 +61,11 @@ export class Workbench {
   ) {}
 
   /** The plan of an attempt as a graph, without judging it. */
-  async make(attempt: Attempt): Promise<{ readonly graph: Graph; readonly notes: readonly string[] }> {
+  async make(attempt: Attempt): Promise<Applied> {
+    return (await this.writer(attempt))(attempt.corrected ?? this.net);
+  }
+  /** What writes the plan of an attempt into the network, or into one with values of the same names and kinds. */
+  async writer(attempt: Attempt): Promise<(net: Graph) => Applied> {
     const choices = await this.#withRanges(attempt.choices);
     const activations = new Map<string, Grid>();
     for (const name of valuesToCalibrate(this.net, choices)) {
@@ -70,7 +76,7 @@ export class Workbench {
     const layers = new Map<string, LayerPlan>();
     for (const [key, choice] of choices)
       layers.set(key, { ...choice, weights: attempt.weights?.get(key) ?? new Map() });
-    return applyPlan(this.net, { layers, activations }, { target: this.target, reduced: this.reduced });
+    return (net) => applyPlan(net, { layers, activations }, { target: this.target, reduced: this.reduced });
   }
 
   async judge(attempt: Attempt): Promise<Judged> {
