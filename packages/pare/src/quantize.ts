@@ -16,6 +16,7 @@ import { widenFloat16 } from "./passes/widen-float16.js";
 import { type Candidate, eligibleNodes } from "./quantization/eligible.js";
 import type { Target } from "./quantization/plan.js";
 import { reducedRange } from "./quantization/reduced-range.js";
+import { accurateEnough, dropOf, fastEnough, type Limits, ratiosToFloat, smallEnough } from "./quantize/limits.js";
 import { Patience } from "./quantize/patience.js";
 import { refine } from "./quantize/refine.js";
 import { instead, type Searched, searchIntegers, uniformChoices } from "./quantize/search.js";
@@ -42,12 +43,20 @@ export const quantization = z.object({
   eligible: z.number().int(),
   snrDb: z.number().nullable(),
   agreement: z.number().nullable(),
+  limits: z.array(
+    z.object({
+      name: z.enum(["max-drop", "max-bytes", "max-latency"]),
+      allowed: z.number(),
+      reached: z.number().nullable(),
+      held: z.boolean(),
+    }),
+  ),
   seconds: z.number(),
   peakBytes: z.number(),
 });
 export type QuantizationFacts = Omit<z.infer<typeof quantization>, "peakBytes">;
 
-export interface QuantizeOptions {
+export interface QuantizeOptions extends Limits {
   /** What the model will be fed; without them only weights are stored in fewer bits. */
   readonly samples?: Samples;
   /** auto (the default): what suits the model and the target best; int8 where there are samples, weights in eight bits where there are none. */
@@ -93,6 +102,8 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
   const candidates = eligibleNodes(net, target);
   const eligible = candidates.filter((c) => c.formats.length > 0);
   if (eligible.length === 0) throw new PareError(nothing(candidates));
+  if (!samples && (options.maxDrop !== undefined || options.maxLatency !== undefined))
+    throw new PareError("max-drop and max-latency are measured on samples: give --data", "usage");
   const format = settled(options.format ?? "auto", samples, eligible, notes);
   const range = await reducedRange(engine);
   if (range.reduced) notes.push(range.note);
@@ -141,12 +152,15 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
       told(rounded, format);
       found = format === "float16" ? rounded : await refine(rounded, new Patience(refineSeconds), told);
     }
+    found = await limited(plain, found, options, told);
   } catch (error) {
     if (!options.signal?.aborted || !found) throw error;
     stopped = true;
   }
   const { graph: result, notes: done } = await found.bench.make(found.best.attempt);
   notes.push(...done);
+  const limits = await limitFacts(plain, found, options, stopped, toBytes(result).length);
+  for (const l of limits) if (!l.held) notes.push(missed(l));
   const layers = await layerFacts(found, result, candidates, stopped);
   return {
     graph: result,
@@ -161,9 +175,54 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
       eligible: eligible.length,
       snrDb: found.best.verdict.snrDb,
       agreement: found.best.verdict.agreement,
+      limits,
       seconds: (performance.now() - started) / 1000,
     },
   };
+}
+
+/** What the search found, changed until it keeps the limits or comes as near as it can. */
+async function limited(
+  plain: Workbench,
+  start: Searched,
+  { maxDrop, maxBytes, maxLatency }: Limits,
+  told: (best: Searched, what: string) => void,
+): Promise<Searched> {
+  let found = start;
+  if (maxLatency !== undefined) found = await fastEnough(plain, found, maxLatency, told);
+  if (maxBytes !== undefined && found.best.sizeBytes > maxBytes) {
+    found = await smallEnough(found, maxBytes, new Patience(refineSeconds), told);
+    const most = Math.max(maxBytes, found.best.sizeBytes);
+    found = await refine(found, new Patience(refineSeconds), told, (tried) => tried.sizeBytes <= most);
+  }
+  if (maxDrop !== undefined)
+    found = await accurateEnough(found, { maxDrop, ...(maxBytes === undefined ? {} : { maxBytes }) }, told);
+  return found;
+}
+
+type Limit = QuantizationFacts["limits"][number];
+async function limitFacts(
+  plain: Workbench,
+  found: Searched,
+  { maxDrop, maxBytes, maxLatency }: Limits,
+  stopped: boolean,
+  sizeBytes: number,
+): Promise<Limit[]> {
+  const limit = (name: Limit["name"], allowed: number | undefined, reached: number | null): Limit[] =>
+    allowed === undefined ? [] : [{ name, allowed, reached, held: reached !== null && reached <= allowed }];
+  const timed = maxLatency !== undefined && !stopped;
+  return [
+    ...limit("max-drop", maxDrop, dropOf(found.best)),
+    ...limit("max-bytes", maxBytes, sizeBytes),
+    ...limit("max-latency", maxLatency, timed ? (await ratiosToFloat(plain, [found]))[0]! : null),
+  ];
+}
+function missed({ name, allowed, reached }: Limit): string {
+  if (reached === null)
+    return name === "max-drop"
+      ? "max-drop cannot be told: no output of the model holds scores of classes"
+      : `${name} was not measured: the search was stopped`;
+  return `${name} ${allowed} cannot be met: the nearest that was found has ${Number(reached.toPrecision(4))}`;
 }
 
 function settled(

@@ -12,12 +12,16 @@ import { formats, quantize } from "../quantize.js";
 import { textTable } from "../report/text.js";
 import { type DataOptions, dataOptions, openRuns } from "./data.js";
 import { load } from "./model.js";
+import { positive, ratio } from "./parse.js";
 import { interruptible, progress, result, say } from "./progress.js";
 
 interface Options extends DataOptions {
   output: string;
   format: (typeof formats)[number];
   target: Target;
+  maxDrop?: number;
+  maxBytes?: number;
+  maxLatency?: number;
   force?: boolean;
   json?: boolean;
 }
@@ -37,17 +41,26 @@ export function quantizeCommand(program: Command): void {
         .choices(["ort-node", "ort-web-wasm", "ort-web-webgpu", "pare"])
         .default("ort-node"),
     )
+    .option(
+      "--max-drop <ratio>",
+      "allowed loss on the samples, as 0.5% or 0.005: rise of the error where they have labels, else answers unlike the float model's",
+      ratio,
+    )
+    .option("--max-bytes <n>", "largest file allowed; layers go to four bits until it fits", positive)
+    .option("--max-latency <ratio>", "longest run allowed, as a ratio to the float model's, as 0.6 or 60%", ratio)
     .option("--force", "write the result even where it is larger than the model")
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
       `
 Without --data only weights are stored in fewer bits. Some tens of samples suffice (--limit, ${usualSamples} unless given); labels are not needed.
+Where a limit (--max-…) cannot be met, the nearest result is written all the same, and the exit code is 1.
 A search that was stopped with Ctrl-C writes the best so far, and goes on when the same command is given again.
 
 Examples:
   pare quantize model.onnx --data ./photos -o small.onnx
   pare quantize model.onnx --data ./samples.mjs --limit 64 -o small.onnx --json
+  pare quantize model.onnx --data ./photos --max-drop 0.5% -o small.onnx
   pare quantize model.onnx --format weights8 -o small.onnx`,
     )
     .action(async (path: string, options: Options) => {
@@ -74,6 +87,9 @@ Examples:
         target: options.target,
         model: path,
         engine: ortNode,
+        ...(options.maxDrop === undefined ? {} : { maxDrop: options.maxDrop }),
+        ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
+        ...(options.maxLatency === undefined ? {} : { maxLatency: options.maxLatency }),
         memory: search.memory,
         signal,
         log: (line) => {
@@ -93,11 +109,13 @@ Examples:
       const all = { ...facts, peakBytes: peakBytes() };
       result(options.json, all, () => textOf(all, options.output));
       if (stopped) process.exitCode = 130;
+      else if (facts.limits.some((l) => !l.held)) process.exitCode = 1;
     });
 }
 
 type Facts = Awaited<ReturnType<typeof quantize>>["facts"];
-function textOf({ layers, sizeBytes, format, quantized, eligible, snrDb, agreement }: Facts, output: string): string {
+function textOf(facts: Facts, output: string): string {
+  const { layers, limits, sizeBytes, format, quantized, eligible, snrDb, agreement } = facts;
   const [before, after] = sizeBytes;
   const same = agreement === null ? "" : `, same class ${(100 * agreement).toFixed(1)} %`;
   const noise = snrDb === null ? "not measured" : `${snrDb.toFixed(1)} dB${same}`;
@@ -108,6 +126,7 @@ function textOf({ layers, sizeBytes, format, quantized, eligible, snrDb, agreeme
     ),
     "",
     `${format}: ${quantized} of ${eligible} layers, signal to noise ${noise}`,
+    ...limits.map((l) => `${l.name} ${l.allowed}: ${l.held ? "held" : "NOT MET"}, ${l.reached ?? "not measured"}`),
     `${before.toLocaleString("en-US")} to ${after.toLocaleString("en-US")} bytes (${(after / before).toFixed(2)}): ${output}`,
   ].join("\n");
 }

@@ -13,6 +13,8 @@ export interface Verdict {
   readonly agreement: number | null;
   /** Share of the labelled samples that the model gets wrong; null where there are no labels or no scores. */
   readonly error: number | null;
+  /** That, less what the float model gets wrong. */
+  readonly errorRise: number | null;
 }
 
 const fewest = 6;
@@ -89,11 +91,13 @@ export class Reference {
       }
     });
     const contrast = [...tallies.values()].map((t) => ({ noise: t.noise, signal: this.#contrast.get(t.name)! }));
+    const [floatWrong, wrong] = classes.errors;
     return {
       contrastDb: together(contrast),
       snrDb: together([...tallies.values()]),
       agreement: classes.agreement,
-      error: classes.errors[1],
+      error: wrong,
+      errorRise: wrong === null ? null : wrong - (floatWrong ?? 0),
     };
   }
 }

@@ -32,25 +32,34 @@ export async function refine(
   { bench, best: start }: Searched,
   patience: Patience,
   told: (found: Searched, what: string) => void,
+  allowed: (tried: Judged) => boolean = () => true,
 ): Promise<Searched> {
   if (!bench.reference) return { bench, best: start };
-  let best = await fourBits(bench, start, patience);
+  let best = await fourBits(bench, start, patience, allowed);
   const keep = (tried: Judged, what: string): void => {
-    if (!better(tried, best, leastGainDb)) return;
+    if (!better(tried, best, leastGainDb) || !allowed(tried)) return;
     best = tried;
     told({ bench, best }, what);
   };
   if (best === start) {
     const weights = await compensated(bench, best.attempt, patience, (at) => gridFor(bench, best.attempt, at));
     if (weights.size > 0)
-      keep(await bench.judge({ ...best.attempt, weights, rounding: "gptq" }), "codes that make up for one another");
+      keep(
+        await bench.judge({ ...best.attempt, weights, rounding: `gptq ${weights.size}` }),
+        "codes that make up for one another",
+      );
   } else told({ bench, best }, "4-bit codes");
   if (!patience.over) keep(await bench.judge(await corrected(bench, best.attempt)), "biases");
   return { bench, best };
 }
 
 /** Codes of 4 bits by GPTQ, on symmetric blocks or on blocks with zero points: what is best of these and of the nearest codes. */
-async function fourBits(bench: Workbench, start: Judged, patience: Patience): Promise<Judged> {
+async function fourBits(
+  bench: Workbench,
+  start: Judged,
+  patience: Patience,
+  allowed: (tried: Judged) => boolean,
+): Promise<Judged> {
   let best = start;
   if (![...start.attempt.choices.values()].some((c) => c.format === "weights4")) return best;
   for (const type of ["int4", "uint4"] as const) {
@@ -59,8 +68,8 @@ async function fourBits(bench: Workbench, start: Judged, patience: Patience): Pr
         ? asymmetric(bench, at, values)
         : gridFor(bench, start.attempt, at),
     );
-    const tried = await bench.judge({ ...start.attempt, weights, rounding: `gptq ${type}` });
-    if (better(tried, best, leastGainDb)) best = tried;
+    const tried = await bench.judge({ ...start.attempt, weights, rounding: `gptq ${type} ${weights.size}` });
+    if (better(tried, best, leastGainDb) && allowed(tried)) best = tried;
   }
   return best;
 }

@@ -6,6 +6,7 @@ import { compare } from "../compare.js";
 import { latency } from "../engine/latency.js";
 import type { Graph } from "../graph/graph.js";
 import type { Candidate } from "../quantization/eligible.js";
+import type { Format } from "../quantization/plan.js";
 import type { Patience } from "./patience.js";
 import { type Attempt, type Choice, type Choices, type Judged, stored, type Workbench } from "./workbench.js";
 
@@ -209,8 +210,12 @@ function sharesOf(bench: Workbench): Map<string, number> {
   return new Map(bench.net.nodes.map((n, i) => [n.outputs.find(Boolean) ?? "", macs[i]! / total]));
 }
 
-/** Layers on integers of the main graph, those first that add most noise to what they read. */
-async function suspected(bench: Workbench, judged: Judged): Promise<Candidate[]> {
+/** Layers of the main graph in such formats, those first that add most noise to what they read. */
+export async function suspected(
+  bench: Workbench,
+  judged: Judged,
+  formats: readonly Format[] = ["int8"],
+): Promise<Candidate[]> {
   const { graph } = await bench.make(judged.attempt);
   const few = bench.reference!.few(4);
   const { layers, outputs } = await compare(bench.net, graph, few, { engine: bench.engine });
@@ -221,7 +226,7 @@ async function suspected(bench: Workbench, judged: Judged): Promise<Candidate[]>
     return out - Math.max(0, ...c.node.inputs.map((name) => noise.get(name) ?? 0));
   };
   return bench.candidates
-    .filter((c) => judged.attempt.choices.get(c.key)?.format === "int8" && c.role === "weights")
+    .filter((c) => formats.includes(judged.attempt.choices.get(c.key)?.format ?? "float") && c.role === "weights")
     .map((c) => ({ c, by: added(c) }))
     .filter(({ by }) => by > 0)
     .sort((a, b) => b.by - a.by)

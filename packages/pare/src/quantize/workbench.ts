@@ -32,7 +32,7 @@ export interface Attempt {
   /** What chose weights and biases. */
   readonly rounding?: string;
 }
-const unknown: Verdict = { contrastDb: null, snrDb: null, agreement: null, error: null };
+const unknown: Verdict = { contrastDb: null, snrDb: null, agreement: null, error: null, errorRise: null };
 export interface Judged {
   readonly attempt: Attempt;
   readonly verdict: Verdict;
@@ -79,6 +79,11 @@ export class Workbench {
     return (net) => applyPlan(net, { layers, activations }, { target: this.target, reduced: this.reduced });
   }
 
+  /** Bytes of the file, without judging it. */
+  async sizeOf(attempt: Attempt): Promise<number> {
+    this.signal?.throwIfAborted();
+    return this.memory.get(this.#keyOf(attempt))?.sizeBytes ?? toBytes((await this.make(attempt)).graph).length;
+  }
   async judge(attempt: Attempt): Promise<Judged> {
     this.signal?.throwIfAborted();
     const key = this.#keyOf(attempt);
@@ -110,7 +115,8 @@ export class Workbench {
     if (!this.samples) throw new PareError("static quantization needs samples to calibrate with");
     const found = await calibrate(this.net, new Map(wanted.map((name) => [name, { histogram: 2048 }])), this.samples, {
       engine: this.engine,
-      ...(this.signal ? { signal: this.signal } : {}),
+      // What was found before a stop is still to be written.
+      ...(this.signal && !this.signal.aborted ? { signal: this.signal } : {}),
     });
     for (const name of wanted) this.#asked.add(name);
     for (const [name, s] of found) this.#statistics.set(name, s);

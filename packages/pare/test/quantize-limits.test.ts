@@ -1,0 +1,130 @@
+/** Limits of loss, bytes and time: kept where they can be, else the nearest is written and said; a search that was stopped asks nothing twice. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { schemas } from "../dist/cli/schemas.js";
+import { ortNode } from "../dist/engine/ort-node.js";
+import { toBytes } from "../dist/graph/encode.js";
+import { read } from "../dist/graph/file.js";
+import type { Graph } from "../dist/graph/graph.js";
+import type { Memory } from "../dist/quantize/workbench.js";
+import { quantize } from "../dist/quantize.js";
+import { photographSamples } from "./support/int8.js";
+import { network } from "./support/planted.js";
+import { needsShared, sharedData } from "./support/shared.js";
+
+const bin = fileURLToPath(new URL("../bin/pare.js", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "pare-limits-"));
+const at = (name: string): string => join(folder, name);
+after(() => rmSync(folder, { recursive: true, force: true }));
+const skip = sharedData ? false : needsShared;
+const resnet = (): Promise<Graph> => read(`${sharedData}models/resnet20-cifar.onnx`);
+
+before(() => {
+  writeFileSync(at("net.onnx"), toBytes(network(1)));
+  writeFileSync(
+    at("data.mjs"),
+    `export function* train() {
+  let state = 7;
+  const draw = () => ((state = (state * 1103515245 + 12345) % 2147483648) / 1073741824) - 1;
+  for (let i = 0; i < 12; i++) yield { x: { data: Float32Array.from({ length: 192 }, draw), dims: [1, 3, 8, 8] } };
+}
+export const test = train;`,
+  );
+});
+function pare(...args: string[]) {
+  const run = spawnSync(process.execPath, [bin, "quantize", "net.onnx", "--json", ...args], {
+    encoding: "utf8",
+    cwd: folder,
+    timeout: 120_000,
+  });
+  return { code: run.status, err: run.stderr, facts: run.stdout ? JSON.parse(run.stdout) : null };
+}
+
+test("limits that hold leave 0, those that cannot be met 1, with the nearest written and a note", () => {
+  const held = pare("--data", "data.mjs", "--max-drop", "50%", "-o", "held.onnx");
+  assert.equal(held.code, 0, held.err);
+  schemas.quantize!.parse(held.facts);
+  const [drop] = held.facts.limits;
+  assert.deepEqual([drop.name, drop.allowed, drop.held], ["max-drop", 0.5, true]);
+  assert.ok(Math.abs(drop.reached - (1 - held.facts.agreement)) < 1e-12);
+
+  const missed = pare("--data", "data.mjs", "--max-bytes", "100", "--max-latency", "0.0001", "-o", "missed.onnx");
+  assert.equal(missed.code, 1, missed.err);
+  assert.match(missed.err, /max-bytes 100 cannot be met: the nearest that was found has \d+/);
+  assert.match(missed.err, /max-latency 0.0001 cannot be met/);
+  assert.deepEqual(
+    missed.facts.limits.map((l: { held: boolean }) => l.held),
+    [false, false],
+  );
+  assert.equal(statSync(at("missed.onnx")).size, missed.facts.sizeBytes[1]);
+
+  for (const limit of ["--max-drop", "--max-latency"]) {
+    const blind = pare(limit, "0.5", "-o", "blind.onnx");
+    assert.equal(blind.code, 2, blind.err);
+    assert.match(blind.err, /measured on samples: give --data/);
+  }
+});
+
+test("layers go to four bits until the file is small enough, and no more of them than that", { skip }, async () => {
+  const graph = await resnet();
+  const samples = photographSamples(graph.inputs[0]!.name, 16);
+  const maxBytes = 230_000;
+  const { facts, graph: small } = await quantize(graph, { samples, format: "int8", engine: ortNode, maxBytes });
+  assert.ok(facts.limits[0]!.held, JSON.stringify(facts.limits));
+  assert.equal(toBytes(small).length, facts.sizeBytes[1]);
+  const formats = facts.layers.map((l) => l.format);
+  assert.ok(formats.includes("weights4") && formats.includes("int8"), formats.join());
+  // The largest layer in eight bits again would not fit.
+  assert.ok(facts.sizeBytes[1] > maxBytes - 20_000, `${facts.sizeBytes[1]}`);
+});
+
+test("layers leave four bits until no more is lost than allowed", { skip }, async () => {
+  const graph = await resnet();
+  const samples = photographSamples(graph.inputs[0]!.name, 16);
+  const { facts } = await quantize(graph, { samples, format: "int8", engine: ortNode, maxDrop: 0 });
+  assert.deepEqual(facts.limits, [{ name: "max-drop", allowed: 0, reached: 0, held: true }]);
+  assert.equal(facts.agreement, 1);
+});
+
+/** Counts verdicts that were made, and those that were known before. */
+class Asked extends Map<string, never> {
+  asked = 0;
+  again = 0;
+  override set(key: string, value: never): this {
+    if (this.has(key)) this.again++;
+    this.asked++;
+    return super.set(key, value);
+  }
+}
+
+test("a search that was stopped keeps its best, and goes on without asking anything twice", { skip }, async () => {
+  const graph = await resnet();
+  const samples = photographSamples(graph.inputs[0]!.name, 16);
+  const first = new Asked();
+  const stop = new AbortController();
+  let heard = 0;
+  const options = { samples, format: "int8", engine: ortNode, maxBytes: 230_000 } as const;
+  const log = () => {
+    if (++heard === 4) stop.abort();
+  };
+  const stopped = await quantize(graph, { ...options, memory: first as Memory, signal: stop.signal, log });
+  assert.ok(stopped.stopped && stopped.facts.quantized > 0);
+  assert.ok(first.asked >= 3, `${first.asked}`);
+
+  const memory = new Asked(first);
+  [memory.asked, memory.again] = [0, 0];
+  const done = await quantize(graph, { ...options, memory: memory as Memory });
+  assert.ok(!done.stopped && done.facts.limits[0]!.held);
+  assert.equal(memory.again, 0);
+  assert.equal(memory.asked, memory.size - first.size);
+  const third = new Asked(memory);
+  third.asked = 0;
+  await quantize(graph, { ...options, memory: third as Memory });
+  // Times differ from run to run, and with them whether a candidate is worth a question.
+  assert.ok(third.asked <= 2, `${third.asked} verdicts of ${third.size} were asked for again`);
+});
