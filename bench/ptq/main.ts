@@ -163,7 +163,7 @@ async function measure(model: Model, before: Entry | undefined, quantizers: read
   if (!data || !floatGraph || !there.length) return entry;
   const graphs = [floatGraph, ...(await Promise.all(there.map((by) => read(join(folder, `${by}.onnx`)))))];
   const [floatMs, ...otherMs] = await timed(graphs, await firstFeeds(data, floatGraph));
-  for (const [i, by] of there.entries()) files[by] = { ...files[by]!, latencyMs: otherMs[i]! };
+  for (const [i, by] of there.entries()) files[by] = { ...files[by]!, latency: otherMs[i]! / floatMs! };
   return { ...entry, float: { ...entry.float, latencyMs: floatMs! } };
 }
 async function firstFeeds(data: DataModule, graph: Graph): Promise<Record<string, NDArray>> {

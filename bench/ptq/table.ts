@@ -2,7 +2,10 @@
 /** One candidate's file. */
 export interface Measured {
   readonly sizeBytes?: number;
+  /** Of the float model. */
   readonly latencyMs?: number;
+  /** Ratio to the float model's, timed in turn with it. */
+  readonly latency?: number;
   readonly scores?: Readonly<Record<string, number>>;
   readonly cpuSeconds?: number;
   readonly seconds?: number;
@@ -58,7 +61,7 @@ function bestPeers(entry: Entry): [string, Measured][] {
   };
   const ran = Object.entries(entry.files).filter(([by, file]) => !/^pare|int4/.test(by) && file.scores);
   const ranked = ran.sort(([, a], [, b]) => value(b) - value(a));
-  const slower = ([, { latencyMs = 0 }]: [string, Measured]) => latencyMs > (entry.float.latencyMs ?? 0);
+  const slower = ([, { latency = 0 }]: [string, Measured]) => latency > 1;
   if (!ranked.length || !slower(ranked[0]!)) return ranked.slice(0, 1);
   return [ranked[0]!, ...ranked.filter((r) => !slower(r)).slice(0, 1)];
 }
@@ -104,7 +107,7 @@ export function compared({ models: entries }: Results): string {
           file.error ? cell(short(file.error)) : scoreOf(score, file),
           decibel(file.scores?.snrDb),
           ratio(file.sizeBytes, float.sizeBytes),
-          ratio(file.latencyMs, float.latencyMs),
+          ratio(file.latency, 1),
           costs(file),
         ],
       ];
@@ -123,13 +126,7 @@ export function every({ models: entries }: Results): string {
       ? `refused: ${cell(short(file.error))}`
       : `${file.format ?? "quantized"}${file.quantized === undefined ? "" : `, ${file.quantized} of ${file.eligible} nodes`}`;
     return [
-      [
-        name,
-        result,
-        ratio(file.sizeBytes, entry.float.sizeBytes),
-        decibel(file.scores?.snrDb),
-        ratio(file.latencyMs, entry.float.latencyMs),
-      ],
+      [name, result, ratio(file.sizeBytes, entry.float.sizeBytes), decibel(file.scores?.snrDb), ratio(file.latency, 1)],
     ];
   });
   return markdown(["model", "result", "size", "SQNR", "latency"], lines);

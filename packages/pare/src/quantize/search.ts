@@ -103,7 +103,7 @@ export async function instead(
   const others = judged.map((best, i) => ({ best, ms: ms[i]!, format: named[i]! }));
   const worth = (o: (typeof others)[number]) => db(o.best) - halfTimeDb * Math.log2(o.ms);
   for (const { best, ms, format } of others.sort((a, b) => worth(b) - worth(a))) {
-    const gain = db(best) - bestDb;
+    const gain = Math.min(goodDb, db(best)) - Math.min(goodDb, bestDb);
     const takes =
       (gain > 1 && (ms < sameTime * bestMs! || bestDb < uselessDb)) ||
       (gain > 6 && bestDb < fairDb && sameTime * ms < floatMs!) ||
