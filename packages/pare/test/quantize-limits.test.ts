@@ -7,11 +7,16 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { schemas } from "../dist/cli/schemas.js";
+import { Reference } from "../dist/compare/reference.js";
+import { Random } from "../dist/data/random.js";
+import type { Samples } from "../dist/data/samples.js";
 import { ortNode } from "../dist/engine/ort-node.js";
 import { toBytes } from "../dist/graph/encode.js";
 import { read } from "../dist/graph/file.js";
 import type { Graph } from "../dist/graph/graph.js";
-import type { Memory } from "../dist/quantize/workbench.js";
+import { eligibleNodes } from "../dist/quantization/eligible.js";
+import { accurateEnough, dropOf } from "../dist/quantize/limits.js";
+import { type Memory, Workbench } from "../dist/quantize/workbench.js";
 import { quantize } from "../dist/quantize.js";
 import { photographSamples } from "./support/int8.js";
 import { network } from "./support/planted.js";
@@ -83,12 +88,68 @@ test("layers go to four bits until the file is small enough, and no more of them
   assert.ok(facts.sizeBytes[1] > maxBytes - 20_000, `${facts.sizeBytes[1]}`);
 });
 
-test("layers leave four bits until no more is lost than allowed", { skip }, async () => {
-  const graph = await resnet();
-  const samples = photographSamples(graph.inputs[0]!.name, 16);
-  const { facts } = await quantize(graph, { samples, format: "int8", engine: ortNode, maxDrop: 0 });
-  assert.deepEqual(facts.limits, [{ name: "max-drop", allowed: 0, reached: 0, held: true }]);
-  assert.equal(facts.agreement, 1);
+/** Inputs between two that a network answers differently, near to where the answer changes. */
+async function undecided(graph: Graph, count: number): Promise<Samples> {
+  const random = new Random(5);
+  const draw = (): Float32Array => {
+    const level = [0, 1, 2].map(() => 8 * random.uniform() - 4);
+    return Float32Array.from({ length: 192 }, (_, i) => level[i >> 6]! + random.uniform() - 0.5);
+  };
+  const feed = (data: Float32Array) => ({ x: { type: "float32" as const, dims: [1, 3, 8, 8], data } });
+  const session = await ortNode.load(graph);
+  const answer = async (data: Float32Array): Promise<number> => {
+    const scores = [...((await session.run(feed(data))).y!.data as Float32Array)];
+    return scores.indexOf(Math.max(...scores));
+  };
+  const found: ReturnType<typeof feed>[] = [];
+  while (found.length < count) {
+    const [p, q] = [draw(), draw()];
+    const first = await answer(p);
+    if ((await answer(q)) === first) continue;
+    const between = (t: number) => p.map((v, i) => (1 - t) * v + t * q[i]!);
+    let [low, high] = [0, 1];
+    for (let step = 0; step < 3; step++) {
+      const middle = (low + high) / 2;
+      if ((await answer(between(middle))) === first) low = middle;
+      else high = middle;
+    }
+    found.push(feed(between(low)));
+  }
+  await session.release();
+  return { name: "undecided", length: count, label: () => null, feeds: (i) => found[i]!, batch: () => null };
+}
+
+test("layers leave few bits until no more is lost than allowed", async (t) => {
+  const graph = network(1);
+  const samples = await undecided(graph, 32);
+  const reference = await Reference.of(graph, samples, ortNode, 32);
+  const candidates = eligibleNodes(graph, "ort-node");
+  const bench = new Workbench(
+    graph,
+    candidates,
+    "ort-node",
+    ortNode,
+    samples,
+    reference,
+    false,
+    new Map(),
+    "",
+    undefined,
+  );
+  const few = candidates.filter((c) => c.formats.includes("weights4"));
+  const choices = new Map(few.map((c) => [c.key, { format: "weights4" as const, reason: "" }]));
+  const best = await bench.judge({ choices, ranges: "min-max" });
+  const before = dropOf(best)!;
+  const after = await accurateEnough({ bench, best }, { maxDrop: 0.75 * before }, () => {});
+  const left = [...after.best.attempt.choices.values()].filter((c) => c.format === "weights4").length;
+  t.diagnostic(`${before} to ${dropOf(after.best)} with ${left} of ${few.length} layers in four bits`);
+  assert.ok(before > 0 && dropOf(after.best)! <= 0.75 * before);
+  assert.ok(left < few.length);
+  const content = await accurateEnough({ bench, best }, { maxDrop: before }, () => {});
+  assert.equal(content.best, best, "nothing leaves where no more is lost than allowed");
+  // Nothing is exact enough for less than nothing: what is nearest comes back.
+  const nearest = await accurateEnough({ bench, best }, { maxDrop: -1 }, () => {});
+  assert.ok(dropOf(nearest.best)! <= before);
 });
 
 /** Counts verdicts that were made, and those that were known before. */

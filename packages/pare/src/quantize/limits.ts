@@ -117,10 +117,14 @@ export async function accurateEnough(found: Searched, { maxDrop, maxBytes }: Lim
   const low = (key: string): boolean =>
     !["float", "weights8", "float16"].includes(best.attempt.choices.get(key)!.format);
   const others = [...best.attempt.choices.keys()].filter((key) => low(key) && !relieved.includes(key));
+  const start: Attempt = { choices: new Map(), ranges: best.attempt.ranges };
   const without = (count: number): Attempt => {
-    const leaving = count <= relieved.length ? relieved.slice(0, count) : [...relieved, ...others];
+    const all = count > relieved.length;
+    const leaving = all ? [...relieved, ...others] : relieved.slice(0, count);
     const reason = "otherwise more would be lost than is allowed";
-    return changed(best.attempt, new Map(leaving.map((key) => [key, stored(candidates.get(key)!, reason)])));
+    const choices = new Map(leaving.map((key) => [key, stored(candidates.get(key)!, reason)]));
+    // Biases make up for what integers shift: without any they would shift themselves.
+    return all ? { ...start, choices: new Map([...best.attempt.choices, ...choices]) } : changed(best.attempt, choices);
   };
   let nearest = best;
   const fits = (j: Judged): boolean => maxBytes === undefined || j.sizeBytes <= Math.max(maxBytes, best.sizeBytes);
@@ -148,12 +152,8 @@ async function fewest(most: number, enough: (n: number) => Promise<boolean>): Pr
   return high;
 }
 
-/** The attempt with other choices for some layers; codes that were chosen for another number of bits go. */
+/** The attempt with other choices for some layers, whose codes are the nearest again. */
 function changed(attempt: Attempt, choices: ReadonlyMap<string, Choice>): Attempt {
-  const fits = (key: string): boolean => {
-    const [before, now] = [attempt.choices.get(key)?.format, choices.get(key)?.format];
-    return now === undefined || (now === "weights8" && before !== "weights4");
-  };
-  const weights = new Map([...(attempt.weights ?? [])].filter(([key]) => fits(key)));
+  const weights = new Map([...(attempt.weights ?? [])].filter(([key]) => !choices.has(key)));
   return { ...attempt, choices: new Map([...attempt.choices, ...choices]), weights };
 }
