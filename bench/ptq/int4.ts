@@ -51,7 +51,7 @@ for (const { name, path, data } of models.filter((m) => m.int4)) {
       });
       const seconds = process.cpuUsage(started).user / 1e6;
       const plan = { layers: new Map(layers), activations: new Map() };
-      const quantized = applyPlan(graph, plan, { target: "ort-node" }).graph;
+      const quantized = applyPlan(graph, plan, { target: "ort-node" });
       const { snrDb } = await compare(graph, quantized, unseen, { engine, layers: false });
       console.log(
         `  ${way.padEnd(8)} ${type.padEnd(6)} ${toBytes(quantized).length} bytes  ${snrDb?.toFixed(1)} dB  rounded in ${seconds.toFixed(1)} s`,

@@ -1,8 +1,8 @@
 /** THE MAIN PATH of `pare prune`. A network, a method and perhaps data enter; the pruned network and what became of it leave. */
+import type { z } from "zod";
 import { couple } from "./analyze/couple.js";
 import { inspect } from "./analyze/inspect.js";
 import { layersOf } from "./analyze/layers.js";
-import type { Dataset } from "./data/dataset.js";
 import { defaultEngine } from "./engine/default-engine.js";
 import type { Engine } from "./engine/engine.js";
 import { latency } from "./engine/latency.js";
@@ -15,29 +15,19 @@ import type { Note } from "./methods/method.js";
 import { magnitude } from "./methods/prune/magnitude.js";
 import { sparsegpt } from "./methods/prune/sparsegpt.js";
 import { structured } from "./methods/prune/structured.js";
+import { type AloneOptions, parsedOptions, toolsAlone } from "./methods/tools-alone.js";
 import { liftConstants } from "./passes/lift-constants.js";
-import { evaluate } from "./train/evaluate.js";
-import type { EpochMetrics, TrainProgress } from "./train/options.js";
-import { train } from "./train/train.js";
 
 const methods = { magnitude, sparsegpt, structured };
 export type PruneMethod = keyof typeof methods;
 
-export interface PruneOptions {
+/** `data`: training data, what is measured, repaired and fine-tuned on. */
+export interface PruneOptions extends AloneOptions {
   /** magnitude: single weights by a criterion; sparsegpt: single weights, the others making up for them; structured: whole channels. */
   readonly method: PruneMethod;
   /** The method's own, as in a recipe. */
   readonly options?: unknown;
-  /** Training data: what is measured, repaired and fine-tuned on. */
-  readonly data?: Dataset | null;
-  readonly validation?: Dataset | null;
-  readonly seed?: number;
-  readonly workers?: number;
   readonly engine?: Engine;
-  readonly onProgress?: (p: TrainProgress) => void;
-  readonly onEpoch?: (m: EpochMetrics) => void;
-  readonly log?: (line: string) => void;
-  readonly signal?: AbortSignal;
 }
 export interface PruneFacts {
   readonly parameters: readonly [number, number];
@@ -63,14 +53,10 @@ export async function prune(input: Graph, o: PruneOptions): Promise<Pruned> {
   const graph = liftConstants(input);
   const engine = o.engine ?? (await defaultEngine());
   const method = methods[o.method];
-  const parsed = method.options.safeParse(o.options ?? {});
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new PareError(`${method.id}: ${issue!.path.map(String).join(".")}: ${issue!.message}`, "usage");
-  }
+  const options = parsedOptions<z.ZodType>(method.options, o.options ?? {}, method.id);
   const known = layersOf(graph).flatMap((l) => [l.weight, l.node.name]);
   // The other methods look themselves.
-  for (const name of o.method === "magnitude" ? parsed.data.exclude : [])
+  for (const name of o.method === "magnitude" ? (options as { exclude: readonly string[] }).exclude : [])
     if (!known.includes(name))
       throw new PareError(
         `${method.id}: exclude names "${name}", which is no layer; nearest are ${nearestNames(name, known)
@@ -78,34 +64,7 @@ export async function prune(input: Graph, o: PruneOptions): Promise<Pruned> {
           .join(", ")}`,
         "usage",
       );
-  const { data = null, validation = null, seed = 0, signal } = o;
-  const need = <T>(value: T | null): T => {
-    if (value === null) throw new PareError(`${method.id}: fine-tuning needs data: give some, or 0 epochs`, "usage");
-    return value;
-  };
-  let trainings = 0;
-  const shared = { engine, ...(signal ? { signal } : {}) };
-  const { graph: pruned, notes } = await method.apply(graph, parsed.data as never, {
-    ...shared,
-    data,
-    validation,
-    dense: graph,
-    constraints: { masks: new Map(), codebooks: new Map() },
-    seed,
-    log: o.log ?? (() => {}),
-    evaluate: (g) => evaluate(g, need(validation), shared),
-    train: (g, options) =>
-      train(g, {
-        ...options,
-        ...shared,
-        data: need(data),
-        ...(validation ? { validation } : {}),
-        seed: seed + ++trainings,
-        workers: o.workers ?? 2,
-        ...(o.onProgress ? { onProgress: o.onProgress } : {}),
-        ...(o.onEpoch ? { onEpoch: o.onEpoch } : {}),
-      }),
-  });
+  const { graph: pruned, notes } = await method.apply(graph, options as never, toolsAlone(graph, engine, o));
   if (notes.length > 0 && notes.every((n) => n.what === "skipped"))
     throw new PareError(`nothing of this model can be pruned:${notes.map((n) => `\n  ${n.node}: ${n.why}`).join("")}`);
   return { graph: pruned, notes, facts: await factsOf(graph, pruned, engine) };

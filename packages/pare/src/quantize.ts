@@ -1,8 +1,6 @@
 /** THE MAIN PATH of `pare quantize`. A model enters, and samples of what it will be fed; a smaller model of the same inputs and outputs leaves, with what became of each layer and why. */
-import { z } from "zod";
 import { calibrate } from "./calibrate/calibrate.js";
 import { Reference } from "./compare/reference.js";
-import { compare } from "./compare.js";
 import type { Samples } from "./data/samples.js";
 import { defaultEngine } from "./engine/default-engine.js";
 import type { Engine } from "./engine/engine.js";
@@ -16,45 +14,13 @@ import { widenFloat16 } from "./passes/widen-float16.js";
 import { type Candidate, eligibleNodes } from "./quantization/eligible.js";
 import type { Target } from "./quantization/plan.js";
 import { reducedRange } from "./quantization/reduced-range.js";
-import { accurateEnough, dropOf, fastEnough, type Limits, ratiosToFloat, smallEnough } from "./quantize/limits.js";
+import { type formats, layerFacts, limitFacts, missed, type QuantizationFacts, widest } from "./quantize/facts.js";
+import { accurateEnough, fastEnough, type Limits, smallEnough } from "./quantize/limits.js";
 import { Patience } from "./quantize/patience.js";
 import { refine } from "./quantize/refine.js";
 import { instead, type Searched, searchIntegers, uniformChoices } from "./quantize/search.js";
-import { type Choices, type Memory, Workbench } from "./quantize/workbench.js";
+import { type Memory, Workbench } from "./quantize/workbench.js";
 import { simplify } from "./simplify.js";
-
-export const formats = ["auto", "int8", "dynamic", "int4", "weights8", "float16"] as const;
-
-/** The schema of `pare quantize --json`. Ratios are 0..1; snrDb null: nothing was measured, or not a bit differs. */
-export const quantization = z.object({
-  model: z.string(),
-  format: z.enum(formats),
-  sizeBytes: z.tuple([z.number(), z.number()]),
-  layers: z.array(
-    z.object({
-      name: z.string(),
-      op: z.string(),
-      format: z.string(),
-      reason: z.string(),
-      snrDb: z.number().nullable(),
-    }),
-  ),
-  quantized: z.number().int(),
-  eligible: z.number().int(),
-  snrDb: z.number().nullable(),
-  agreement: z.number().nullable(),
-  limits: z.array(
-    z.object({
-      name: z.enum(["max-drop", "max-bytes", "max-latency"]),
-      allowed: z.number(),
-      reached: z.number().nullable(),
-      held: z.boolean(),
-    }),
-  ),
-  seconds: z.number(),
-  peakBytes: z.number(),
-});
-export type QuantizationFacts = Omit<z.infer<typeof quantization>, "peakBytes">;
 
 export interface QuantizeOptions extends Limits {
   /** What the model will be fed; without them only weights are stored in fewer bits. */
@@ -157,8 +123,7 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
     if (!options.signal?.aborted || !found) throw error;
     stopped = true;
   }
-  const { graph: result, notes: done } = await found.bench.make(found.best.attempt);
-  notes.push(...done);
+  const result = await found.bench.make(found.best.attempt);
   const limits = await limitFacts(plain, found, options, stopped, toBytes(result).length);
   for (const l of limits) if (!l.held) notes.push(missed(l));
   const layers = await layerFacts(found, result, candidates, stopped);
@@ -200,31 +165,6 @@ async function limited(
   return found;
 }
 
-type Limit = QuantizationFacts["limits"][number];
-async function limitFacts(
-  plain: Workbench,
-  found: Searched,
-  { maxDrop, maxBytes, maxLatency }: Limits,
-  stopped: boolean,
-  sizeBytes: number,
-): Promise<Limit[]> {
-  const limit = (name: Limit["name"], allowed: number | undefined, reached: number | null): Limit[] =>
-    allowed === undefined ? [] : [{ name, allowed, reached, held: reached !== null && reached <= allowed }];
-  const timed = maxLatency !== undefined && !stopped;
-  return [
-    ...limit("max-drop", maxDrop, dropOf(found.best)),
-    ...limit("max-bytes", maxBytes, sizeBytes),
-    ...limit("max-latency", maxLatency, timed ? (await ratiosToFloat(plain, [found]))[0]! : null),
-  ];
-}
-function missed({ name, allowed, reached }: Limit): string {
-  if (reached === null)
-    return name === "max-drop"
-      ? "max-drop cannot be told: no output of the model holds scores of classes"
-      : `${name} was not measured: the search was stopped`;
-  return `${name} ${allowed} cannot be met: the nearest that was found has ${Number(reached.toPrecision(4))}`;
-}
-
 function settled(
   asked: (typeof formats)[number],
   samples: Samples | null,
@@ -241,12 +181,6 @@ function settled(
       : "no data was given: weights alone are stored in eight bits, arithmetic stays in float; with --data activations become integers too",
   );
   return "weights8";
-}
-
-/** What a search among integers ended with. */
-function widest(choices: Choices): "int8" | "dynamic" | "weights8" {
-  const used = new Set([...choices.values()].map((c) => c.format));
-  return used.has("int8") ? "int8" : used.has("dynamic") ? "dynamic" : "weights8";
 }
 
 /** Another form of the network; null where nothing changes or the method does not suit it. */
@@ -287,29 +221,4 @@ function nothing(candidates: readonly Candidate[]): string {
     .filter((c) => c.role !== "passes")
     .map((c) => `  ${c.node.op} "${c.node.name || c.key}": ${c.why || "it has no weights"}`);
   return ["nothing in the model can be quantized:", ...lines].join("\n");
-}
-
-async function layerFacts(
-  { bench, best }: Searched,
-  result: Graph,
-  candidates: readonly Candidate[],
-  stopped: boolean,
-): Promise<QuantizationFacts["layers"]> {
-  const snr = new Map<string, number | null>();
-  if (bench.reference && !stopped) {
-    const { layers, outputs } = await compare(bench.net, result, bench.reference.few(8), { engine: bench.engine });
-    for (const l of [...layers, ...outputs]) snr.set(l.name, l.snrDb);
-  }
-  return candidates
-    .filter((c) => c.formats.length > 0)
-    .map((c) => {
-      const choice = best.attempt.choices.get(c.key);
-      return {
-        name: c.node.name || c.key,
-        op: c.node.op,
-        format: choice?.format ?? "float",
-        reason: choice?.reason ?? (c.why || "its arithmetic stays in float: only products run on integers"),
-        snrDb: snr.get(c.key) ?? null,
-      };
-    });
 }

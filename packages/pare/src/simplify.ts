@@ -1,6 +1,6 @@
 /** THE MAIN PATH of `pare simplify`. A model enters; a model that computes the same with fewer nodes and bytes leaves. */
 import { infer } from "./analyze/infer.js";
-import { fromNDArray } from "./engine/constants.js";
+import { constantsBy } from "./engine/constants.js";
 import { defaultEngine } from "./engine/default-engine.js";
 import type { Engine } from "./engine/engine.js";
 import { PareError } from "./graph/error.js";
@@ -96,20 +96,8 @@ function withInputs(graph: Graph, inputs: Readonly<Record<string, readonly numbe
 /** Executes constants; what the engine cannot do stays computed. */
 const evaluator =
   (engine: Engine): Evaluate =>
-  async (graph) => {
-    const results = new Map<string, Tensor>();
-    try {
-      const session = await engine.load(graph, { optimize: "none" });
-      try {
-        for (const [name, array] of Object.entries(await session.run({}))) {
-          const tensor = fromNDArray(array);
-          if (tensor) results.set(name, tensor);
-        }
-      } finally {
-        await session.release();
-      }
-    } catch (error) {
-      if (!(error instanceof PareError)) throw error;
-    }
-    return results;
-  };
+  (graph) =>
+    constantsBy(engine, graph).catch((error: unknown) => {
+      if (error instanceof PareError) return new Map<string, Tensor>();
+      throw error;
+    });

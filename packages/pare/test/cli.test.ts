@@ -1,34 +1,13 @@
 /** The command line from the outside: exit codes, streams, --json and its published schemas. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { schemas, schemaTexts } from "../dist/cli/schemas.js";
+import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { before, test } from "node:test";
+import { schemaTexts } from "../dist/cli/schemas.js";
 import { toBytes } from "../dist/graph/encode.js";
 import { network } from "../dist/methods/architecture/networks.js";
+import { commandLine } from "./support/run-pare.js";
 
-const bin = fileURLToPath(new URL("../bin/pare.js", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "pare-cli-"));
-const at = (name: string): string => join(folder, name);
-after(() => rmSync(folder, { recursive: true, force: true }));
-
-function pare(...args: string[]) {
-  const run = spawnSync(process.execPath, [bin, ...args], { encoding: "utf8", cwd: folder, timeout: 120_000 });
-  return { code: run.status, out: run.stdout, err: run.stderr };
-}
-/** Runs with --json and holds the one object on stdout against the published schema. */
-function json(command: string, ...args: string[]) {
-  const run = pare(command, ...args, "--json");
-  assert.equal(run.code, 0, run.err);
-  const lines = run.out.trimEnd().split("\n");
-  assert.equal(lines.length, 1, "exactly one line on stdout");
-  const facts = JSON.parse(lines[0]!);
-  schemas[command]!.parse(facts);
-  return facts;
-}
+const { at, pare, json } = commandLine("cli");
 
 before(() => {
   writeFileSync(at("lenet.onnx"), toBytes(network("lenet-300-100", { seed: 1 })));

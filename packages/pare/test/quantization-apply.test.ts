@@ -71,7 +71,7 @@ test("an integer graph computes what its grids say, by hand and by onnxruntime w
     ["x", gridOf([-1, 1], "uint8")],
     ["h", gridOf([0, 4], "uint8")],
   ]);
-  const { graph: quantized } = applyPlan(graph, { layers, activations }, { target: "ort-node" });
+  const quantized = applyPlan(graph, { layers, activations }, { target: "ort-node" });
   check(quantized);
   const [W, V] = (["W", "V"] as const).map((name, i) => {
     const t = graph.initializers.get(name)!;
@@ -115,7 +115,7 @@ test("products with positive constants cost nothing: they change the scale by wh
   const feeds = { x: { type: "float32", dims: [1, 4, 6, 6], data: valuesOf(wave([1, 4, 6, 6], 3)) } } as const;
   const plan = await planOf(graph, (n) => (n.node.op === "Conv" ? "int8" : "float"), [feeds]);
   assert.deepEqual([...plan.activations.keys()].sort(), ["h", "x", "y"]);
-  const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node", reduced: true });
+  const quantized = applyPlan(graph, plan, { target: "ort-node", reduced: true });
   check(quantized);
   assert.deepEqual(
     quantized.nodes.filter((n) => n.op === "Div" || n.op === "Mul"),
@@ -134,7 +134,7 @@ test("a weight with two readers is stored once; a float reader reads the codes t
   const feeds = { x: { type: "float32", dims: [4, 16], data: valuesOf(wave([4, 16], 2)) } } as const;
   for (const first of ["int8", "weights8", "weights4", "dynamic"] as const) {
     const plan = await planOf(graph, (c) => (c.key === "a" ? first : "float"), [feeds]);
-    const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node", reduced: true });
+    const quantized = applyPlan(graph, plan, { target: "ort-node", reduced: true });
     check(quantized);
     const large = [...quantized.initializers].filter(([, t]) => t.bytes.length >= 128);
     if (first !== "weights4")
@@ -218,7 +218,7 @@ test("a bias far larger than its weights still fits int32: the scale gives way",
   output(graph, "y", [2, 8]);
   const feeds = { x: { type: "float32", dims: [2, 8], data: valuesOf(wave([2, 8], 2)) } } as const;
   const plan = await planOf(graph, "int8", [feeds]);
-  const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node" });
+  const quantized = applyPlan(graph, plan, { target: "ort-node" });
   const db = decibels(await outputsOf(graph, feeds), await outputsOf(quantized, feeds));
   assert.ok(db > 60, `${db}`);
 });
@@ -244,7 +244,7 @@ test("blocks that do not divide their axis, in 4 bits with and without zero poin
           weights: new Map([[1, q]]),
         };
         const plan = { layers: new Map([["y", layer]]), activations: new Map() };
-        const { graph: quantized } = applyPlan(graph, plan, { target });
+        const quantized = applyPlan(graph, plan, { target });
         const wanted = product(feeds.x.data, dequantizeTensor(q), 3, 50, 8);
         const db = decibels(Float64Array.from(wanted), await outputsOf(quantized, feeds));
         assert.ok(db > 90, `${target} ${type} axis ${axis} block ${block}: ${db}`);
@@ -276,7 +276,7 @@ test("a body reads weights and values of the graph around it; its own copies are
       const plan = await planOf(graph, format, [feeds]);
       assert.equal(plan.layers.size, 3);
       const before = toBytes(graph);
-      const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node", reduced: true });
+      const quantized = applyPlan(graph, plan, { target: "ort-node", reduced: true });
       assert.deepEqual(toBytes(graph), before);
       check(quantized);
       const db = decibels(await outputsOf(graph, feeds), await outputsOf(quantized, feeds));
@@ -310,18 +310,18 @@ test("what onnxruntime computes in one float kernel is left together; the opset 
     eligibleNodes(graph, "ort-node").find((c) => c.key === "m")!.why,
     /the Gelu that it belongs to in one float kernel/,
   );
-  const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node", reduced: true });
+  const quantized = applyPlan(graph, plan, { target: "ort-node", reduced: true });
   assert.equal(quantized.opsets.get(""), 14);
   assert.equal(quantized.irVersion, 7);
   const { kernels } = await kernelsOf(quantized, eligibleNodes(graph, "ort-node"), plan.layers, feeds);
   assert.equal(kernels.get("Gelu"), 1, "the group is still one kernel");
   assert.equal(
-    applyPlan(graph, { ...plan, layers: layersOf(graph, "weights4") }, { target: "ort-node" }).graph.opsets.get(""),
+    applyPlan(graph, { ...plan, layers: layersOf(graph, "weights4") }, { target: "ort-node" }).opsets.get(""),
     14,
     "MatMulNBits needs no 4-bit type",
   );
   assert.equal(
-    applyPlan(graph, { ...plan, layers: layersOf(graph, "weights4") }, { target: "pare" }).graph.opsets.get(""),
+    applyPlan(graph, { ...plan, layers: layersOf(graph, "weights4") }, { target: "pare" }).opsets.get(""),
     21,
   );
 });
@@ -338,7 +338,7 @@ test("behind a float convolution a pool stays float: rounding comes after it, an
   const feeds = { x: { type: "float32", dims: [1, 4, 12, 12], data: valuesOf(wave([1, 4, 12, 12], 3)) } } as const;
   const inputOf = async (key: string) => {
     const plan = await planOf(graph, (c) => (c.key === key || key === "" ? "int8" : "float"), [feeds]);
-    const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node", reduced: true });
+    const quantized = applyPlan(graph, plan, { target: "ort-node", reduced: true });
     const runs = await kernelRuns(quantized, feeds);
     assert.equal(runs.filter((r) => r.kernel === "QLinearConv").length, plan.layers.size);
     return runs.find((r) => r.kernel.includes("MaxPool"))!.inputs[0];

@@ -50,7 +50,7 @@ for (const model of sharedModels((m) => m.name in floors))
         activations,
       });
       assert.ok(plan.layers.size > 0, format);
-      const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node", reduced: true });
+      const quantized = applyPlan(graph, plan, { target: "ort-node", reduced: true });
       check(quantized);
       const bytes = toBytes(quantized).length;
       const db = decibels(wanted, await outputsOf(quantized, runs[0]!));
@@ -84,7 +84,7 @@ for (const model of packagedModels().filter((m) => m.name === "silero_vad"))
           .flatMap((g) => g.nodes.map((n) => n.outputs[0]!)),
       );
       assert.ok([...plan.layers.keys()].filter((key) => inside.has(key)).length > 10);
-      const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node", reduced: true });
+      const quantized = applyPlan(graph, plan, { target: "ort-node", reduced: true });
       check(quantized);
       const db = decibels(wanted, await outputsOf(quantized, feeds));
       t.diagnostic(`${format}: ${plan.layers.size} nodes, ${db.toFixed(1)} dB`);
@@ -105,7 +105,7 @@ for (const model of sharedModels((m) => m.name in convolutions))
     const graph = prepared(await read(model.path));
     const feeds = randomFeeds(graph, model.dims, 1);
     const plan = await planOf(graph, "int8", [feeds]);
-    const { graph: quantized } = applyPlan(graph, plan, { target: "ort-node", reduced: true });
+    const quantized = applyPlan(graph, plan, { target: "ort-node", reduced: true });
     const report = await kernelsOf(quantized, eligibleNodes(graph, "ort-node"), plan.layers, feeds);
     const products = report.nodes.filter((n) => n.op === "Conv" || n.op === "Gemm" || n.op === "MatMul");
     assert.ok(products.length >= convolutions[model.name]!);
@@ -134,7 +134,7 @@ test("one processor, one answer: int8 weights on grids with room for it multiply
   const plan = await planOf(graph, "int8", [feeds]);
   const wanted = await outputsOf(graph, feeds);
   const db = async (room: boolean) =>
-    decibels(wanted, await outputsOf(applyPlan(graph, plan, { target: "ort-node", reduced: room }).graph, feeds));
+    decibels(wanted, await outputsOf(applyPlan(graph, plan, { target: "ort-node", reduced: room }), feeds));
   assert.ok((await db(true)) > 40, `${await db(true)}`);
   if (reduced) assert.ok((await db(false)) < 20, "without room this processor overflows");
 });

@@ -28,7 +28,7 @@ test("formats for ort-web-wasm run in Chromium and give what Node gives", { skip
       const wanted = await outputsOf(graph, feeds);
       for (const format of ["int8", "dynamic", "weights8", "weights4", "float16"] satisfies Format[]) {
         const plan = await planOf(graph, format, [feeds], { target: "ort-web-wasm" });
-        const { graph: quantized } = applyPlan(graph, plan, { target: "ort-web-wasm" });
+        const quantized = applyPlan(graph, plan, { target: "ort-web-wasm" });
         const session = await browser.load(quantized);
         const out = await session.run(feeds);
         await session.release();

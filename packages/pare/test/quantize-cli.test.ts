@@ -1,35 +1,15 @@
 /** quantize, compare and explain from the outside: exit codes, what they print, and what bad input is told. */
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { schemas } from "../dist/cli/schemas.js";
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { before, test } from "node:test";
 import { node } from "../dist/graph/emit.js";
 import { toBytes } from "../dist/graph/encode.js";
 import { emptyGraph } from "../dist/graph/graph.js";
 import { network } from "./support/planted.js";
+import { bin, commandLine } from "./support/run-pare.js";
 
-const bin = fileURLToPath(new URL("../bin/pare.js", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "pare-quantize-"));
-const at = (name: string): string => join(folder, name);
-after(() => rmSync(folder, { recursive: true, force: true }));
-
-function pare(...args: string[]) {
-  const run = spawnSync(process.execPath, [bin, ...args], { encoding: "utf8", cwd: folder, timeout: 120_000 });
-  return { code: run.status, out: run.stdout, err: run.stderr };
-}
-function json(command: string, ...args: string[]) {
-  const run = pare(command, ...args, "--json");
-  assert.equal(run.code, 0, run.err);
-  const lines = run.out.trimEnd().split("\n");
-  assert.equal(lines.length, 1, "exactly one line on stdout");
-  const facts = JSON.parse(lines[0]!);
-  schemas[command]!.parse(facts);
-  return facts;
-}
+const { folder, at, pare, json } = commandLine("quantize");
 /** A data module of noise; `change`: what is done to sample i. */
 const moduleOf = (count: number, change = ""): string => `
 export function* train() {

@@ -79,7 +79,7 @@ test("four bits by second moments are nearer than the nearest codes", { skip }, 
   const [seen, unseen] = halves(graph.inputs[0]!.name, 24);
   const choices = uniformChoices(eligibleNodes(graph, "ort-node"), "weights4");
   const layers = new Map([...choices].map(([key, choice]) => [key, { ...choice, weights: new Map() }]));
-  const nearest = applyPlan(graph, { layers, activations: new Map() }, { target: "ort-node" }).graph;
+  const nearest = applyPlan(graph, { layers, activations: new Map() }, { target: "ort-node" });
   const { graph: small } = await quantize(graph, { samples: seen, format: "int4", engine });
   const [before, after] = [await snrDb(graph, nearest, unseen), await snrDb(graph, small, unseen)];
   t.diagnostic(`nearest ${before.toFixed(1)} dB, by quantize ${after.toFixed(1)} dB`);

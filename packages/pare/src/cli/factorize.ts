@@ -1,6 +1,4 @@
 /** pare factorize: a trained model -> the same with layers that are products of smaller ones. */
-import { access } from "node:fs/promises";
-import { dirname } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { ortNode } from "../engine/ort-node.js";
 import { type FactorizeMethod, factorize, factorizeMethods } from "../factorize.js";
@@ -12,6 +10,7 @@ import { textTable } from "../report/text.js";
 import { evaluate } from "../train/evaluate.js";
 import { type DataOptions, dataOptions, openTraining } from "./data.js";
 import { load } from "./model.js";
+import { checkOutput } from "./output.js";
 import { positive, ratio, real, whole } from "./parse.js";
 import { interruptible, progress, result, say } from "./progress.js";
 
@@ -47,13 +46,6 @@ function rankOf(value: string, before: Ranks): Ranks {
   return { ...before, [match[1]!]: match[2]!.split(",").map(Number) };
 }
 const collect = (value: string, before: string[]): string[] => [...before, value];
-
-async function outputFor(path: string, output: string): Promise<void> {
-  if (output === path) throw new PareError(`${output} is the input itself; name another output with -o`, "usage");
-  await access(dirname(output)).catch(() => {
-    throw new PareError(`${output}: cannot be written: its folder does not exist`);
-  });
-}
 
 export function factorizeCommand(program: Command): void {
   const command = program
@@ -92,7 +84,7 @@ export function factorizeCommand(program: Command): void {
       "\nWithout --data the weights are approximated; with it the answers of each layer, which is far better.\n\nExamples:\n  pare factorize model.onnx --target macs=0.5 --data ./photos -o half.onnx\n  pare factorize model.onnx --method spatial --target latency=0.7 --data ./photos --epochs 2 -o fast.onnx\n  pare factorize lenet.onnx --method svd --rank fc1=30 -o small.onnx --json",
     )
     .action(async (path: string, options: Options) => {
-      await outputFor(path, options.output);
+      await checkOutput(options.output, path);
       const graph = await load(path);
       const parts = options.data === undefined ? null : await openTraining({ ...options, data: options.data });
       if (!parts && options.epochs > 0)

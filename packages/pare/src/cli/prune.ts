@@ -1,6 +1,4 @@
 /** pare prune: a trained model -> the same with fewer weights, or with narrower layers. */
-import { access } from "node:fs/promises";
-import { dirname } from "node:path";
 import { type Command, Option } from "commander";
 import { ortNode } from "../engine/ort-node.js";
 import { PareError } from "../graph/error.js";
@@ -12,6 +10,7 @@ import { textTable } from "../report/text.js";
 import { evaluate } from "../train/evaluate.js";
 import { type DataOptions, dataOptions, openTraining } from "./data.js";
 import { load } from "./model.js";
+import { checkOutput } from "./output.js";
 import { positive, ratio, real, target, whole } from "./parse.js";
 import { interruptible, progress, result, say } from "./progress.js";
 
@@ -132,10 +131,7 @@ export function pruneCommand(program: Command): void {
     .action(async (path: string, options: Options) => {
       const method = chosen(options);
       const { data: source, output } = options;
-      if (output === path) throw new PareError(`${output} is the input itself; name another output with -o`, "usage");
-      await access(dirname(output)).catch(() => {
-        throw new PareError(`${output}: cannot be written: its folder does not exist`);
-      });
+      await checkOutput(output, path);
       const graph = await load(path);
       const parts = source === undefined ? null : await openTraining({ ...options, data: source });
       const signal = interruptible();

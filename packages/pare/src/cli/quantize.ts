@@ -7,11 +7,14 @@ import { toBytes } from "../graph/encode.js";
 import { PareError } from "../graph/error.js";
 import { write } from "../graph/file.js";
 import type { Target } from "../quantization/plan.js";
+import { verify } from "../quantization/verify.js";
+import { formats } from "../quantize/facts.js";
 import type { Memory } from "../quantize/workbench.js";
-import { formats, quantize } from "../quantize.js";
+import { quantize } from "../quantize.js";
 import { textTable } from "../report/text.js";
 import { type DataOptions, dataOptions, openRuns } from "./data.js";
 import { load } from "./model.js";
+import { checkOutput } from "./output.js";
 import { positive, ratio } from "./parse.js";
 import { interruptible, progress, result, say } from "./progress.js";
 
@@ -64,6 +67,7 @@ Examples:
   pare quantize model.onnx --format weights8 -o small.onnx`,
     )
     .action(async (path: string, options: Options) => {
+      await checkOutput(options.output, path);
       const graph = await load(path);
       const samples = options.data
         ? await openRuns({ ...options, limit: options.limit ?? usualSamples }, graph, "train")
@@ -102,6 +106,10 @@ Examples:
         throw new PareError(
           `the result would have ${after} bytes, the model has ${before}: nothing was written (--force writes it all the same)`,
         );
+      const verified = await verify(small, options.target, samples ? [samples.feeds(0)] : []);
+      if (verified.runs === false)
+        throw new PareError(`the result does not run on ${options.target}, nothing was written: ${verified.note}`);
+      say(verified.note);
       await write(small, options.output);
       if (stopped) search.save();
       else search.forget();

@@ -4,7 +4,7 @@ import { inspection } from "../analyze/inspect.js";
 import { comparison } from "../compare.js";
 import { explanation } from "../explain.js";
 import { recipeSchema } from "../methods/recipe.js";
-import { quantization } from "../quantize.js";
+import { quantization } from "../quantize/facts.js";
 import { reportFacts, runFacts } from "../report/facts.js";
 
 const count = z.number().int().nonnegative();

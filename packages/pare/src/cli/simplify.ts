@@ -9,6 +9,7 @@ import { bodiesOf } from "../graph/scope.js";
 import { textTable } from "../report/text.js";
 import { simplify } from "../simplify.js";
 import { load } from "./model.js";
+import { checkOutput } from "./output.js";
 import { shape, whole } from "./parse.js";
 import { result, say } from "./progress.js";
 
@@ -36,6 +37,7 @@ export function simplifyCommand(program: Command): void {
       if (options.opset !== undefined && options.opset !== 21)
         throw new PareError(`--opset ${options.opset}: models are raised to 21, or left at their own`, "usage");
       const started = performance.now();
+      await checkOutput(options.output, path);
       const graph = await load(path);
       const { graph: simple, notes } = await simplify(graph, {
         engine: ortNode,

@@ -1,6 +1,5 @@
 /** pare train: a built-in network or a user's model, trained on data. */
-import { access, constants, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { rm } from "node:fs/promises";
 import type { Command } from "commander";
 import { ortNode } from "../engine/ort-node.js";
 import { PareError } from "../graph/error.js";
@@ -12,6 +11,7 @@ import type { OptimizerOptions } from "../train/options.js";
 import { train } from "../train/train.js";
 import { type DataOptions, dataOptions, openTraining } from "./data.js";
 import { load } from "./model.js";
+import { checkOutput } from "./output.js";
 import { positive, ratio, real, whole } from "./parse.js";
 import { interruptible, progress, result, say } from "./progress.js";
 
@@ -43,15 +43,6 @@ function optimizer(options: Options): OptimizerOptions {
   throw new PareError(`--optimizer ${kind}: expected sgd, nesterov, adam, adamw or rmsprop`, "usage");
 }
 
-/** Throws before hours of work rather than after them. */
-async function writable(path: string): Promise<void> {
-  await access(dirname(path), constants.W_OK).catch((cause: NodeJS.ErrnoException) => {
-    throw new PareError(
-      `${path}: cannot be written: ${cause.code === "ENOENT" ? "its folder does not exist" : cause.message}`,
-    );
-  });
-}
-
 export function trainCommand(program: Command): void {
   const command = program
     .command("train")
@@ -80,7 +71,7 @@ export function trainCommand(program: Command): void {
       "\nExamples:\n  pare train lenet-300-100 --data mnist -o lenet.onnx\n  pare train model.onnx --data ./photos --epochs 5 --lr 0.001 --optimizer adam -o tuned.onnx",
     )
     .action(async (what: string, options: Options) => {
-      await writable(options.output);
+      await checkOutput(options.output, what);
       const graph = networkNames.includes(what) ? network(what, { seed: options.seed }) : await load(what);
       if (!["constant", "cosine", "linear"].includes(options.schedule))
         throw new PareError(`--schedule ${options.schedule}: expected constant, cosine or linear`, "usage");

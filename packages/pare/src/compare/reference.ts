@@ -80,11 +80,11 @@ export class Reference {
   }
 
   /** How another model of the same inputs and outputs answers; throws PareError where it cannot run. */
-  async judge(other: Graph, count = this.indices.length): Promise<Verdict> {
+  async judge(other: Graph): Promise<Verdict> {
     const tallies = new Map(namesOf(this.graph).map((name) => [name, new Tally(name)]));
     const classes = new Classes(this.graph);
     await running(this.engine, other, async (session) => {
-      for (const [k, i] of this.indices.slice(0, count).entries()) {
+      for (const [k, i] of this.indices.entries()) {
         const answer = await session.run(this.samples.feeds(i), namesOf(this.graph));
         for (const [name, tally] of tallies) tally.add(this.answers[k]![name]!, answer[name]!);
         classes.add(this.answers[k]!, answer, this.samples.label(i));

@@ -1,5 +1,5 @@
 /** A quantized graph and the float network behind it enter; every place that rounds leaves, and a graph in which each can be switched on and off by an input. */
-import { fromNDArray } from "../engine/constants.js";
+import { constantsBy } from "../engine/constants.js";
 import type { Engine } from "../engine/engine.js";
 import { node } from "../graph/emit.js";
 import { draft, emptyGraph, type Graph, type Node, type Subgraph, type Tensor, type Value } from "../graph/graph.js";
@@ -178,15 +178,7 @@ async function evaluated(
       if (known) d.initializers.set(x, known.tensor);
     }
   d.outputs = [...names].map((name) => ({ name, type: "undefined", shape: null }));
-  const session = await engine.load(d, { optimize: "none" });
-  try {
-    for (const [name, array] of Object.entries(await session.run({}))) {
-      const tensor = fromNDArray(array);
-      if (tensor) results.set(name, tensor);
-    }
-  } finally {
-    await session.release();
-  }
+  for (const [name, tensor] of await constantsBy(engine, d)) results.set(name, tensor);
   return results;
 }
 

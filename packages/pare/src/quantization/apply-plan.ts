@@ -20,17 +20,12 @@ export interface ApplyOptions {
   /** Weights that the plan leaves to be rounded here keep to seven bits (see reduced-range.ts). */
   readonly reduced?: boolean;
 }
-export interface Applied {
-  readonly graph: Graph;
-  /** What was done otherwise than planned, and why, in words for the user. */
-  readonly notes: readonly string[];
-}
 
 /**
  * The graph as planned. It must be at opset 13 or later, with weights as initialisers and unique names (`uniqueNames`). Values keep their names: where one is
  * rounded, its name carries the rounded value. Throws PareError where a node cannot take the format planned for it, or a grid is missing.
  */
-export function applyPlan(graph: Graph, plan: Plan, { target, reduced = false }: ApplyOptions): Applied {
+export function applyPlan(graph: Graph, plan: Plan, { target, reduced = false }: ApplyOptions): Graph {
   const opset = graph.opsets.get("") ?? 1;
   if (opset < 13) throw new PareError(`quantization needs opset 13 or later, the model is at ${opset}: raise it first`);
   const wiring = wiringOf(graph);
@@ -45,8 +40,7 @@ export function applyPlan(graph: Graph, plan: Plan, { target, reduced = false }:
   const placement = place(wiring, layers);
   const replacing = replacedBy(layers, candidates, store);
   const job: Job = { w, store, layers, candidates, placement, activations: plan.activations, replacing, target };
-  const applier = new Applier(job);
-  return { graph: finish(w, applier.rewrite(graph)), notes: applier.notes };
+  return finish(w, new Applier(job).rewrite(graph));
 }
 
 function checkFormat(key: string, { format }: LayerPlan, candidate: Candidate | undefined): void {
@@ -85,7 +79,6 @@ function replacedInputs(at: Placed, { format }: LayerPlan, { weights }: Candidat
 }
 
 class Applier {
-  readonly notes: string[] = [];
   readonly #integer: IntegerWriter;
   readonly #dynamic: DynamicWriter;
 

@@ -45,7 +45,7 @@ export async function fastEnough(plain: Workbench, found: Searched, maxLatency: 
 }
 export async function ratiosToFloat(plain: Workbench, plans: readonly Searched[]): Promise<number[]> {
   const made = await Promise.all(plans.map(({ bench, best }) => bench.make(best.attempt)));
-  const [floatMs, ...ms] = await timesOf(plain, [plain.net, ...made.map((m) => m.graph)]);
+  const [floatMs, ...ms] = await timesOf(plain, [plain.net, ...made]);
   return ms.map((m) => m / floatMs!);
 }
 

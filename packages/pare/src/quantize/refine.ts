@@ -177,7 +177,7 @@ async function corrected(bench: Workbench, attempt: Attempt): Promise<Attempt> {
   const write = await bench.writer(attempt);
   const layers = [...attempt.choices].filter(([, { format }]) => format !== "float").map(([key]) => key);
   const samples = bench.reference!.others(biasSamples);
-  const { graph } = await correctBiases(bench.net, layers, (net) => write(net).graph, samples, {
+  const { graph } = await correctBiases(bench.net, layers, write, samples, {
     engine: bench.engine,
     ...(bench.signal ? { signal: bench.signal } : {}),
   });

@@ -98,7 +98,7 @@ export async function instead(
   for (const format of named)
     judged.push(await plain.judge({ choices: uniformChoices(plain.candidates, format), ranges: "min-max" }));
   const made = await Promise.all([found.bench.make(found.best.attempt), ...judged.map((j) => plain.make(j.attempt))]);
-  const [floatMs, bestMs, ...ms] = await timesOf(plain, [plain.net, ...made.map((m) => m.graph)]);
+  const [floatMs, bestMs, ...ms] = await timesOf(plain, [plain.net, ...made]);
   const bestDb = db(found.best);
   const others = judged.map((best, i) => ({ best, ms: ms[i]!, format: named[i]! }));
   const worth = (o: (typeof others)[number]) => db(o.best) - halfTimeDb * Math.log2(o.ms);
@@ -161,10 +161,7 @@ async function operators(bench: Workbench, all: Judged): Promise<Judged> {
   if (same || !bench.samples) return all;
   const core = await bench.judge({ ...all.attempt, choices });
   const made = await Promise.all([all, core].map((j) => bench.make(j.attempt)));
-  const [allMs, coreMs] = await timesOf(
-    bench,
-    made.map((m) => m.graph),
-  );
+  const [allMs, coreMs] = await timesOf(bench, made);
   const worth = (j: Judged, ms: number) => Math.min(goodDb, db(j)) - halfTimeDb * Math.log2(ms);
   return worth(core, coreMs!) > worth(all, allMs!) ? core : all;
 }
@@ -216,7 +213,7 @@ export async function suspected(
   judged: Judged,
   formats: readonly Format[] = ["int8"],
 ): Promise<Candidate[]> {
-  const { graph } = await bench.make(judged.attempt);
+  const graph = await bench.make(judged.attempt);
   const few = bench.reference!.few(4);
   const { layers, outputs } = await compare(bench.net, graph, few, { engine: bench.engine });
   const noise = new Map([...layers, ...outputs].map((l) => [l.name, l.snrDb === null ? 0 : 10 ** (-l.snrDb / 10)]));

@@ -8,7 +8,7 @@ import type { Engine } from "../engine/engine.js";
 import { toBytes } from "../graph/encode.js";
 import { PareError } from "../graph/error.js";
 import type { Graph } from "../graph/graph.js";
-import { type Applied, applyPlan } from "../quantization/apply-plan.js";
+import { applyPlan } from "../quantization/apply-plan.js";
 import type { Candidate } from "../quantization/eligible.js";
 import { gridOf } from "../quantization/grid.js";
 import { valuesToCalibrate } from "../quantization/place.js";
@@ -61,11 +61,11 @@ export class Workbench {
   ) {}
 
   /** The plan of an attempt as a graph, without judging it. */
-  async make(attempt: Attempt): Promise<Applied> {
+  async make(attempt: Attempt): Promise<Graph> {
     return (await this.writer(attempt))(attempt.corrected ?? this.net);
   }
   /** What writes the plan of an attempt into the network, or into one with values of the same names and kinds. */
-  async writer(attempt: Attempt): Promise<(net: Graph) => Applied> {
+  async writer(attempt: Attempt): Promise<(net: Graph) => Graph> {
     const choices = await this.#withRanges(attempt.choices);
     const activations = new Map<string, Grid>();
     for (const name of valuesToCalibrate(this.net, choices)) {
@@ -82,14 +82,14 @@ export class Workbench {
   /** Bytes of the file, without judging it. */
   async sizeOf(attempt: Attempt): Promise<number> {
     this.signal?.throwIfAborted();
-    return this.memory.get(this.#keyOf(attempt))?.sizeBytes ?? toBytes((await this.make(attempt)).graph).length;
+    return this.memory.get(this.#keyOf(attempt))?.sizeBytes ?? toBytes(await this.make(attempt)).length;
   }
   async judge(attempt: Attempt): Promise<Judged> {
     this.signal?.throwIfAborted();
     const key = this.#keyOf(attempt);
     let known = this.memory.get(key);
     if (!known) {
-      const { graph } = await this.make(attempt);
+      const graph = await this.make(attempt);
       const verdict = this.reference ? await this.reference.judge(graph) : unknown;
       known = { verdict, sizeBytes: toBytes(graph).length };
       this.memory.set(key, known);

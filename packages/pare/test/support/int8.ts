@@ -30,7 +30,7 @@ export async function quantizer(graph: Graph, samples: Samples, which: "all" | "
   const statistics = await calibrate(graph, wanted, samples, { engine: ortNode });
   const grid = (s: Parameters<typeof rangeOf>[0]) => gridOf(rangeOf(s, "min-max", { bits: 8 }), "uint8");
   const activations = new Map([...statistics].map(([name, s]) => [name, grid(s)]));
-  const quantize = (g: Graph) => applyPlan(g, { layers, activations }, { target: "ort-node", reduced: true }).graph;
+  const quantize = (g: Graph) => applyPlan(g, { layers, activations }, { target: "ort-node", reduced: true });
   return { layers: [...layers.keys()], quantize };
 }
 

@@ -94,7 +94,7 @@ export async function quantized(
   );
   const own = { layers: new Map(plan.layers), activations: new Map(plan.activations) };
   change(own);
-  return applyPlan(graph, own, { target: "ort-node", reduced }).graph;
+  return applyPlan(graph, own, { target: "ort-node", reduced });
 }
 
 /** The grid of a value from `low` to `high`. */

@@ -1,0 +1,100 @@
+/** What a quantization says of itself: the search's result enters, facts for the user and for --json leave. */
+import { z } from "zod";
+import { compare } from "../compare.js";
+import type { Graph } from "../graph/graph.js";
+import type { Candidate } from "../quantization/eligible.js";
+import { dropOf, type Limits, ratiosToFloat } from "./limits.js";
+import type { Searched } from "./search.js";
+import type { Choices, Workbench } from "./workbench.js";
+
+export const formats = ["auto", "int8", "dynamic", "int4", "weights8", "float16"] as const;
+
+/** The schema of `pare quantize --json`. Ratios are 0..1; snrDb null: nothing was measured, or not a bit differs. */
+export const quantization = z.object({
+  model: z.string(),
+  format: z.enum(formats),
+  sizeBytes: z.tuple([z.number(), z.number()]),
+  layers: z.array(
+    z.object({
+      name: z.string(),
+      op: z.string(),
+      format: z.string(),
+      reason: z.string(),
+      snrDb: z.number().nullable(),
+    }),
+  ),
+  quantized: z.number().int(),
+  eligible: z.number().int(),
+  snrDb: z.number().nullable(),
+  agreement: z.number().nullable(),
+  limits: z.array(
+    z.object({
+      name: z.enum(["max-drop", "max-bytes", "max-latency"]),
+      allowed: z.number(),
+      reached: z.number().nullable(),
+      held: z.boolean(),
+    }),
+  ),
+  seconds: z.number(),
+  peakBytes: z.number(),
+});
+export type QuantizationFacts = Omit<z.infer<typeof quantization>, "peakBytes">;
+
+type Limit = QuantizationFacts["limits"][number];
+/** What was asked for and what was reached, limit by limit. */
+export async function limitFacts(
+  plain: Workbench,
+  found: Searched,
+  { maxDrop, maxBytes, maxLatency }: Limits,
+  stopped: boolean,
+  sizeBytes: number,
+): Promise<Limit[]> {
+  const limit = (name: Limit["name"], allowed: number | undefined, reached: number | null): Limit[] =>
+    allowed === undefined ? [] : [{ name, allowed, reached, held: reached !== null && reached <= allowed }];
+  const timed = maxLatency !== undefined && !stopped;
+  return [
+    ...limit("max-drop", maxDrop, dropOf(found.best)),
+    ...limit("max-bytes", maxBytes, sizeBytes),
+    ...limit("max-latency", maxLatency, timed ? (await ratiosToFloat(plain, [found]))[0]! : null),
+  ];
+}
+/** Why a limit is not held, in words for the user. */
+export function missed({ name, allowed, reached }: Limit): string {
+  if (reached === null)
+    return name === "max-drop"
+      ? "max-drop cannot be told: no output of the model holds scores of classes"
+      : `${name} was not measured: the search was stopped`;
+  return `${name} ${allowed} cannot be met: the nearest that was found has ${Number(reached.toPrecision(4))}`;
+}
+
+/** What a search among integers ended with. */
+export function widest(choices: Choices): "int8" | "dynamic" | "weights8" {
+  const used = new Set([...choices.values()].map((c) => c.format));
+  return used.has("int8") ? "int8" : used.has("dynamic") ? "dynamic" : "weights8";
+}
+
+/** What became of every layer that could take a format. */
+export async function layerFacts(
+  { bench, best }: Searched,
+  result: Graph,
+  candidates: readonly Candidate[],
+  stopped: boolean,
+): Promise<QuantizationFacts["layers"]> {
+  const snr = new Map<string, number | null>();
+  if (bench.reference && !stopped) {
+    const { layers, outputs } = await compare(bench.net, result, bench.reference.few(8), { engine: bench.engine });
+    for (const l of [...layers, ...outputs]) snr.set(l.name, l.snrDb);
+  }
+  return candidates
+    .filter((c) => c.formats.length > 0)
+    .map((c) => {
+      const choice = best.attempt.choices.get(c.key);
+      return {
+        name: c.node.name || c.key,
+        op: c.node.op,
+        format: choice?.format ?? "float",
+        reason: choice?.reason ?? (c.why || "its arithmetic stays in float: only products run on integers"),
+        snrDb: snr.get(c.key) ?? null,
+      };
+    });
+}
