@@ -2,12 +2,12 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Command } from "commander";
-import { PareError } from "../graph/error.js";
 import { write } from "../graph/file.js";
 import { save } from "../graph/file-save.js";
 import { pack } from "../pack/pack.js";
 import { textTable } from "../report/text.js";
 import { load } from "./model.js";
+import { checkOutput } from "./output.js";
 import { result } from "./progress.js";
 
 interface Options {
@@ -19,11 +19,6 @@ interface Options {
 const swapExtension = (path: string, to: string): string =>
   join(dirname(path), `${basename(path).replace(/\.(onnx|pare)$/i, "")}${to}`);
 
-function notItself(input: string, output: string): string {
-  if (input === output) throw new PareError(`${output} is the input itself; name another output with -o`, "usage");
-  return output;
-}
-
 export function packCommand(program: Command): void {
   program
     .command("pack")
@@ -34,7 +29,8 @@ export function packCommand(program: Command): void {
     .option("--json", "print one JSON object")
     .addHelpText("after", "\nExamples:\n  pare pack model.onnx\n  pare pack model.onnx -o small.pare --json")
     .action(async (path: string, options: Options) => {
-      const output = notItself(path, options.output ?? swapExtension(path, ".pare"));
+      const output = options.output ?? swapExtension(path, ".pare");
+      await checkOutput(output, path);
       const graph = await load(path);
       const packed = pack(graph, options.keepNames ? { keepNames: true } : {});
       await save(output, [packed]);
@@ -58,7 +54,8 @@ export function unpackCommand(program: Command): void {
     .option("--json", "print one JSON object")
     .addHelpText("after", "\nExamples:\n  pare unpack small.pare\n  pare unpack small.pare -o model.onnx")
     .action(async (path: string, options: Options) => {
-      const output = notItself(path, options.output ?? swapExtension(path, ".onnx"));
+      const output = options.output ?? swapExtension(path, ".onnx");
+      await checkOutput(output, path);
       const graph = await load(path);
       await write(graph, output);
       const sizeBytes = [(await stat(path)).size, (await stat(output)).size];
