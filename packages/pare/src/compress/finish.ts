@@ -8,7 +8,8 @@ import { weightsOf } from "../methods/weights.js";
 import { pack, unpack } from "../pack/pack.js";
 import { tensorCosts } from "../pack/tensor-costs.js";
 import { dropDeadChannels } from "../passes/drop-dead-channels.js";
-import { dropIdentities } from "../passes/drop-identities.js";
+import { dropDeadNodes } from "../passes/drop-dead-nodes.js";
+import { dropNoOps } from "../passes/drop-no-ops.js";
 import { orderChannels } from "../passes/order-channels.js";
 import type { LayerFacts, ReportFacts } from "../report/facts.js";
 import { histogramOf, pixelPicture } from "../report/histogram.js";
@@ -33,7 +34,7 @@ const smaller = <T extends { readonly bytes: Uint8Array }>(a: T, b: T): T => (b.
 
 /** Without nodes that inference does not need and channels that nobody reads; the others in the order that packs smaller. */
 function packed(outcome: Outcome): Packed {
-  const bare = dropDeadChannels(dropIdentities(outcome.graph));
+  const bare = dropDeadChannels(dropDeadNodes(dropNoOps(outcome.graph)));
   return [bare, orderChannels(bare)].map((graph) => ({ outcome, graph, bytes: pack(graph) })).reduce(smaller);
 }
 

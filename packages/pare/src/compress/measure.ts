@@ -5,7 +5,8 @@ import type { Dataset } from "../data/dataset.js";
 import type { Engine } from "../engine/engine.js";
 import { toBytes } from "../graph/encode.js";
 import type { Graph } from "../graph/graph.js";
-import { dropIdentities } from "../passes/drop-identities.js";
+import { dropDeadNodes } from "../passes/drop-dead-nodes.js";
+import { dropNoOps } from "../passes/drop-no-ops.js";
 import type { StageFacts } from "../report/facts.js";
 import { evaluate } from "../train/evaluate.js";
 
@@ -18,7 +19,7 @@ export async function measure(
   seconds: number,
 ): Promise<StageFacts> {
   const { error } = await evaluate(graph, test, { engine });
-  const bare = dropIdentities(graph);
+  const bare = dropDeadNodes(dropNoOps(graph));
   const { parameters, nonzero, macs } = inspect(bare);
   return {
     stage,

@@ -10,7 +10,6 @@ import { Emitter, node } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import { type Draft, draft, feeds, type Graph } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
-import { dropIdentities } from "../passes/drop-identities.js";
 import { raiseOpset } from "../passes/raise-opset.js";
 import { softmaxBehind } from "../train/softmax-behind.js";
 import type { Question } from "./measure.js";
@@ -96,7 +95,7 @@ function gradientGraph(
   labelled: boolean,
   sensitivity: Sensitivity,
 ): GradientGraph {
-  const net: Draft = { ...draft(dropIdentities(raiseOpset(graph))), values: new Map() };
+  const net: Draft = { ...draft(raiseOpset(graph)), values: new Map() };
   net.inputs = inputs.map((f) => ({ name: f.name!, type: f.type, shape: [1, ...f.dims] }));
   const output = net.outputs[0]!.name;
   const logits = (labelled && softmaxBehind(net, output)) || output;

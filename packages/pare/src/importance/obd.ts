@@ -9,7 +9,6 @@ import { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import { type Draft, draft, feeds, type Graph } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
-import { dropIdentities } from "../passes/drop-identities.js";
 import { raiseOpset } from "../passes/raise-opset.js";
 import { rebatch } from "../train/rebatch.js";
 import { softmaxBehind } from "../train/softmax-behind.js";
@@ -95,7 +94,7 @@ interface CurvatureGraph {
 
 /** H v = d(g . v)/dw, g the gradient. */
 function curvatureGraph(graph: Graph, o: CurvatureOptions): CurvatureGraph {
-  const net: Draft = { ...draft(dropIdentities(rebatch(raiseOpset(graph), o.rows))), values: new Map() };
+  const net: Draft = { ...draft(rebatch(raiseOpset(graph), o.rows)), values: new Map() };
   net.inputs = o.inputs.map((f) => ({ name: f.name, type: f.type, shape: [o.rows, ...f.dims] }));
   const output = net.outputs[0]!.name;
   const logits = (o.labelled && softmaxBehind(net, output)) || output;
