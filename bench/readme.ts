@@ -1,5 +1,7 @@
 /** Measurements in bench/results come in; README's tables are made of them. `--check` only says whether they are current. */
 import { readFileSync, writeFileSync } from "node:fs";
+import { rows as prunedRows } from "./prune/rows.js";
+import { table as prune } from "./prune/table.js";
 import { every, table as ptq } from "./ptq/table.js";
 import { publishedRows, rows } from "./quality/table.js";
 import { table as simplify } from "./simplify/table.js";
@@ -11,6 +13,7 @@ const results = (name: string) => JSON.parse(readFileSync(at(`bench/results/${na
 const tables: Readonly<Record<string, () => string>> = {
   quality: () => rows(results("quality")),
   "deep-compression": () => publishedRows(results("quality")),
+  prune: () => prune(results("prune"), prunedRows),
   ptq: () => ptq(results("ptq")),
   "ptq-every": () => every(results("ptq")),
   simplify: () => simplify(results("simplify")),
