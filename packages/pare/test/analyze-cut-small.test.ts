@@ -4,56 +4,12 @@ import { test } from "node:test";
 import { couple } from "../dist/analyze/couple.js";
 import { cut, masked } from "../dist/analyze/cut.js";
 import { groupsOf } from "../dist/analyze/groups.js";
-import { type AttributeValue, Emitter } from "../dist/graph/emit.js";
-import { type Dim, emptyGraph, type Graph } from "../dist/graph/graph.js";
-import { floats, int64s } from "../dist/graph/tensor.js";
+import type { Graph } from "../dist/graph/graph.js";
 import { prove, run, summary } from "./support/cut-proof.js";
-import { randomFeeds, randomFrom } from "./support/expose.js";
+import { randomFeeds } from "./support/expose.js";
+import { Net } from "./support/net.js";
 import { far } from "./support/zeros.js";
 
-/** Appends nodes: an array of numbers is a random weight of that shape, { ints } a constant. */
-class Net {
-  readonly draft;
-  readonly g;
-  readonly #random = randomFrom(11);
-  constructor(x: readonly Dim[], opset = 21) {
-    this.draft = emptyGraph("net", opset);
-    this.g = new Emitter(this.draft);
-    this.draft.inputs.push({ name: "x", type: "float32", shape: x });
-  }
-  weight(dims: readonly number[]): string {
-    const size = dims.reduce((a, b) => a * b, 1);
-    const fan = size / (dims[0] ?? 1);
-    const draw = () => (dims.length > 1 ? ((this.#random() * 2 - 1) * 2) / Math.sqrt(fan) : 0.2 + this.#random());
-    return this.g.constant(floats(Float32Array.from({ length: size }, draw), dims));
-  }
-  op(
-    type: string,
-    inputs: readonly (string | readonly number[])[],
-    a: Readonly<Record<string, AttributeValue>> = {},
-  ): string {
-    return this.ops(type, inputs, a, 1)[0]!;
-  }
-  ops(
-    type: string,
-    inputs: readonly (string | readonly number[])[],
-    a: Readonly<Record<string, AttributeValue>>,
-    count: number,
-  ): string[] {
-    const names = inputs.map((i) => (typeof i === "string" ? i : this.weight(i)));
-    return this.g.ops(type, names, a, count);
-  }
-  ints(...values: number[]): string {
-    return this.g.ints(values);
-  }
-  scalar(value: number): string {
-    return this.g.constant(int64s([value], []));
-  }
-  done(...outputs: string[]): Graph {
-    for (const name of outputs) this.draft.outputs.push({ name, type: "float32", shape: null });
-    return this.draft;
-  }
-}
 const pads = [1, 1, 1, 1];
 const image = [2, 3, 8, 8];
 

@@ -10,8 +10,8 @@ import { randomFrom } from "./expose.js";
 import { far, randomHalf } from "./zeros.js";
 
 type Feeds = Readonly<Record<string, NDArray>>;
-export async function run(graph: Graph, feeds: Feeds, optimize: "all" | "none" = "all"): Promise<Feeds> {
-  const session = await ortNode.load(graph, { threads: 2, optimize });
+export async function run(graph: Graph, feeds: Feeds, optimize: "all" | "none" = "all", threads = 2): Promise<Feeds> {
+  const session = await ortNode.load(graph, { threads, optimize });
   try {
     return await session.run(feeds);
   } finally {
