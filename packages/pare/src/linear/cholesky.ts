@@ -1,24 +1,39 @@
 /** Symmetric positive definite matrices: a matrix enters, its triangle leaves; linear systems are solved with it. */
 import { PareError } from "../graph/error.js";
-import { dot, type Matrix, matrix, rowOf } from "./matrix.js";
+import { dot, dotAt, type Matrix, matrix, rowOf } from "./matrix.js";
 
 /** L [n n], lower, with a = L L^T. Throws PareError where `a` is not positive definite. */
 export function cholesky(a: Matrix): Matrix {
   const n = a.rows;
-  const l = matrix(n, n);
-  for (let i = 0; i < n; i++) {
-    const row = rowOf(l, i);
+  const out = matrix(n, n);
+  const l = out.data;
+  for (let i = 0; i < n; i++)
     for (let j = 0; j <= i; j++) {
-      const rest = a.data[i * n + j]! - dot(row.subarray(0, j), l.data.subarray(j * n, j * n + j));
-      if (j < i) row[j] = rest / l.data[j * n + j]!;
-      else if (rest > 0) row[i] = Math.sqrt(rest);
+      const rest = a.data[i * n + j]! - dotAt(l, i * n, l, j * n, j);
+      if (j < i) l[i * n + j] = rest / l[j * n + j]!;
+      else if (rest > 0) l[i * n + i] = Math.sqrt(rest);
       else
         throw new PareError(
           `a ${n} x ${n} matrix is not positive definite at row ${i}: give more samples, or a larger ridge`,
         );
     }
+  return out;
+}
+
+/** U [n n], upper, with U^T U the inverse of `a`: rows and columns in reverse, a = L L^T gives U = L^-1 in reverse. Throws as `cholesky` does. */
+export function inverseFactor(a: Matrix): Matrix {
+  const n = a.rows;
+  const l = cholesky(matrix(n, n, a.data.slice().reverse())).data;
+  const inverse = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < i; j++) {
+      const factor = l[i * n + j]!;
+      if (factor !== 0) for (let m = 0; m <= j; m++) inverse[i * n + m]! -= factor * inverse[j * n + m]!;
+    }
+    inverse[i * n + i] = 1;
+    for (let m = 0; m <= i; m++) inverse[i * n + m]! /= l[i * n + i]!;
   }
-  return l;
+  return matrix(n, n, inverse.reverse());
 }
 
 /** X [m n] with X a = b, a = L L^T: every row of b [m n] is a right-hand side. */

@@ -27,15 +27,20 @@ export function addScaled(to: Float64Array, factor: number, from: Float64Array):
   for (let i = 0; i < to.length; i++) to[i]! += factor * from[i]!;
 }
 
-export function dot(a: Float64Array, b: Float64Array): number {
-  let even = 0;
-  let odd = 0;
-  const n = a.length & ~1;
-  for (let i = 0; i < n; i += 2) {
-    even += a[i]! * b[i]!;
-    odd += a[i + 1]! * b[i + 1]!;
+export const dot = (a: Float64Array, b: Float64Array): number => dotAt(a, 0, b, 0, a.length);
+
+/** Of `n` elements of `a` from `i` on and of `b` from `j` on. Sums are kept apart: one alone would wait for each addition. */
+export function dotAt(a: Float64Array, i: number, b: Float64Array, j: number, n: number): number {
+  let [p, q, r, s] = [0, 0, 0, 0];
+  let k = 0;
+  for (; k + 3 < n; k += 4) {
+    p += a[i + k]! * b[j + k]!;
+    q += a[i + k + 1]! * b[j + k + 1]!;
+    r += a[i + k + 2]! * b[j + k + 2]!;
+    s += a[i + k + 3]! * b[j + k + 3]!;
   }
-  return even + odd + (n < a.length ? a[n]! * b[n]! : 0);
+  for (; k < n; k++) p += a[i + k]! * b[j + k]!;
+  return p + q + (r + s);
 }
 
 /** a [m k] times b [k n]. Zeros of `a` cost nothing. */

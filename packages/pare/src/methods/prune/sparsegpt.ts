@@ -8,8 +8,8 @@ import { float32sOf } from "../../graph/tensor.js";
 import { keepHighest } from "../../importance/keep-highest.js";
 import { lampScores } from "../../importance/magnitude.js";
 import { placeIn } from "../../importance/unroll.js";
-import { cholesky } from "../../linear/cholesky.js";
-import { addScaled, matrix } from "../../linear/matrix.js";
+import { inverseFactor } from "../../linear/cholesky.js";
+import { matrix } from "../../linear/matrix.js";
 import { ratio } from "../fine-tune.js";
 import { layerByLayer } from "../layer-by-layer.js";
 import type { Chain } from "../layer-target.js";
@@ -94,21 +94,6 @@ function chooseOf(
   });
 }
 
-/** The upper factor U of the inverse, H^-1 = U^T U. With H's rows and columns in reverse, H = L L^T gives U = L^-1 in reverse. */
-function inverseFactor(h: Float64Array, k: number): Float64Array {
-  const l = cholesky(matrix(k, k, h.slice().reverse())).data;
-  const inverse = new Float64Array(k * k);
-  for (let i = 0; i < k; i++) {
-    const row = inverse.subarray(i * k, i * k + i + 1);
-    for (let j = 0; j < i; j++)
-      addScaled(row.subarray(0, j + 1), -l[i * k + j]!, inverse.subarray(j * k, j * k + j + 1));
-    row[i] = 1;
-    const d = l[i * k + i]!;
-    for (let j = 0; j <= i; j++) row[j]! /= d;
-  }
-  return inverse.reverse();
-}
-
 /** Prunes one layer. */
 function pruned(
   graph: Graph,
@@ -125,7 +110,7 @@ function pruned(
     const { a } = normalOf(m, g, o.refit && hasFreeBias(graph, chain));
     const damp = o.damping * meanPower(a, k);
     for (let i = 0; i < k; i++) a[i * k + i]! += damp;
-    const upper = inverseFactor(a, k);
+    const upper = inverseFactor(matrix(k, k, a)).data;
     const rows: Rows = { w: new Float64Array(outputs * k), mask: new Uint8Array(outputs * k).fill(1) };
     for (let r = 0; r < outputs; r++) for (let i = 0; i < k; i++) rows.w[r * k + i] = old[place(g, r, i)]!;
     prune(rows, upper, k, sparsity, o);

@@ -11,6 +11,8 @@
  * - Rows are updated at once, not in lazy batches: matrices are small here.
  */
 import { PareError } from "../../graph/error.js";
+import { inverseFactor } from "../../linear/cholesky.js";
+import { matrix } from "../../linear/matrix.js";
 import { groupsOf, quantizeTensor, roundToEven } from "../../quantization/grid.js";
 import type { Grid, QuantizedTensor } from "../../quantization/plan.js";
 
@@ -52,7 +54,7 @@ export function gptq(
   for (let g = 0; g < groups; g++) {
     const own = moments.subarray(g * k * k, (g + 1) * k * k);
     const order = orderOf(own, k, options.byEnergy ?? true);
-    const factor = inverseFactor(own, order, options.damping ?? 0.01);
+    const factor = dampedFactor(own, order, options.damping ?? 0.01);
     const at = (i: number, o: number) => (byRow ? order[i]! * n + o : (g * n + o) * k + order[i]!);
     const w = new Float64Array(k * n);
     for (let i = 0; i < k; i++) for (let o = 0; o < n; o++) w[i * n + o] = values[at(i, o)]!;
@@ -93,49 +95,22 @@ function orderOf(moments: Float64Array, k: number, byEnergy: boolean): readonly 
   return byEnergy ? order.sort((a, b) => moments[b * k + b]! - moments[a * k + a]! || a - b) : order;
 }
 
-/**
- * The upper triangular U with H^-1 = U^T U, where H are the damped moments in the given order: H = R R^T with R upper triangular, and U = R^-1.
- * Damping grows until H is positive definite.
- */
-function inverseFactor(moments: Float64Array, order: readonly number[], damping: number): Float64Array {
+/** The upper triangular U with H^-1 = U^T U, where H are the damped moments in the given order. Damping grows until H is positive definite. */
+function dampedFactor(moments: Float64Array, order: readonly number[], damping: number): Float64Array {
   const k = order.length;
   let mean = 0;
   for (let i = 0; i < k; i++) mean += moments[i * k + i]! / k;
   if (!Number.isFinite(mean)) throw new PareError("GPTQ: the second moments of the data are not finite");
   for (let share = damping; ; share = Math.max(share, 1e-6) * 10) {
-    const h = new Float64Array(k * k);
-    for (let i = 0; i < k; i++) for (let j = 0; j < k; j++) h[i * k + j] = moments[order[i]! * k + order[j]!]!;
-    for (let i = 0; i < k; i++) h[i * k + i] = h[i * k + i]! > 0 ? h[i * k + i]! + share * mean : mean || 1;
-    if (upperCholesky(h, k)) return invertUpper(h, k);
-    if (share > 1e6)
-      throw new PareError("GPTQ: the second moments of the data are no second moments: not symmetric, or not finite");
-  }
-}
-/** In place: h = R R^T, R upper triangular. False where h is not positive definite. */
-function upperCholesky(h: Float64Array, k: number): boolean {
-  for (let j = k - 1; j >= 0; j--) {
-    for (let i = j; i >= 0; i--) {
-      let sum = h[i * k + j]!;
-      for (let m = j + 1; m < k; m++) sum -= h[i * k + m]! * h[j * k + m]!;
-      if (i === j) {
-        if (!(sum > 0)) return false;
-        h[i * k + j] = Math.sqrt(sum);
-      } else h[i * k + j] = sum / h[j * k + j]!;
-    }
-    for (let i = j + 1; i < k; i++) h[i * k + j] = 0;
-  }
-  return true;
-}
-/** R^-1 of an upper triangular R. */
-function invertUpper(r: Float64Array, k: number): Float64Array {
-  const inverse = new Float64Array(k * k);
-  for (let i = k - 1; i >= 0; i--) {
-    const d = 1 / r[i * k + i]!;
-    inverse[i * k + i] = d;
-    for (let m = i + 1; m < k; m++) {
-      const f = -d * r[i * k + m]!;
-      if (f !== 0) for (let j = m; j < k; j++) inverse[i * k + j]! += f * inverse[m * k + j]!;
+    const h = matrix(k, k);
+    for (let i = 0; i < k; i++) for (let j = 0; j < k; j++) h.data[i * k + j] = moments[order[i]! * k + order[j]!]!;
+    for (let i = 0; i < k; i++)
+      h.data[i * k + i] = h.data[i * k + i]! > 0 ? h.data[i * k + i]! + share * mean : mean || 1;
+    try {
+      return inverseFactor(h).data;
+    } catch {
+      if (share > 1e6)
+        throw new PareError("GPTQ: the second moments of the data are no second moments: not symmetric, or not finite");
     }
   }
-  return inverse;
 }
