@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { rows as prunedRows } from "./prune/rows.js";
 import { table as prune } from "./prune/table.js";
-import { every, table as ptq } from "./ptq/table.js";
+import { every, table as ptq, roundingTable } from "./ptq/table.js";
 import { publishedRows, rows } from "./quality/table.js";
 import { table as simplify } from "./simplify/table.js";
 import { table } from "./train/table.js";
@@ -16,6 +16,7 @@ const tables: Readonly<Record<string, () => string>> = {
   prune: () => prune(results("prune"), prunedRows),
   ptq: () => ptq(results("ptq")),
   "ptq-every": () => every(results("ptq")),
+  "ptq-int4": () => roundingTable(results("ptq")),
   simplify: () => simplify(results("simplify")),
   train: () => table(results("train")),
 };

@@ -58,11 +58,11 @@ export async function writeSamples(folder: string, samples: AsyncIterable<Record
   return list.length;
 }
 
-const limitSeconds = 1500;
 async function output(
   command: string,
   args: readonly string[],
   folder: string,
+  limitSeconds: number,
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], cwd: folder });
   const text = { stdout: "", stderr: "" };
@@ -74,11 +74,19 @@ async function output(
   return { code, ...text };
 }
 
-export async function ortQuantize(setting: Setting, model: string, samples: string, out: string): Promise<Cost> {
+/** `limitSeconds`: it is stopped after these, and that is its error. */
+export async function ortQuantize(
+  setting: Setting,
+  model: string,
+  samples: string,
+  out: string,
+  limitSeconds: number,
+): Promise<Cost> {
   const { code, stdout, stderr } = await output(
     peersPython(),
     [join(root, "bench/peers/ort-quantize.py"), setting, model, samples, out],
     dirname(out),
+    limitSeconds,
   );
   const line = stdout.trim().split("\n").at(-1) ?? "";
   if (line.startsWith("{")) return JSON.parse(line) as Cost;
@@ -90,6 +98,7 @@ export async function pareQuantize(
   model: string,
   data: string | null,
   out: string,
+  limitSeconds: number,
   more: readonly string[] = [],
 ): Promise<Cost & { report?: unknown }> {
   const usage = `${out}.usage.json`;
@@ -120,6 +129,7 @@ export async function pareQuantize(
       ...more,
     ],
     dirname(out),
+    limitSeconds,
   );
   const seconds = (performance.now() - started) / 1000;
   const used = existsSync(usage) ? (JSON.parse(readFileSync(usage, "utf8")) as Cost) : {};

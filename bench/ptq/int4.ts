@@ -13,8 +13,9 @@ import { applyPlan } from "../../packages/pare/dist/quantization/apply-plan.js";
 import { quantizeTensor, weightGrid } from "../../packages/pare/dist/quantization/grid.js";
 import type { Grid, LayerPlan, QuantizedTensor } from "../../packages/pare/dist/quantization/plan.js";
 import { simplify } from "../../packages/pare/dist/simplify.js";
-import { models } from "./models.js";
+import type { Model } from "./models.js";
 import { root } from "./sources/places.js";
+import type { Rounding, Roundings } from "./table.js";
 
 const engine = ortNode;
 type Round = (values: Float32Array, dims: readonly number[], grid: Grid, moments: Float64Array) => QuantizedTensor;
@@ -24,7 +25,8 @@ const ways: Readonly<Record<string, Round>> = {
   gptq,
 };
 
-for (const { name, path, data } of models.filter((m) => m.int4)) {
+/** Codes of the same blocks of 32 by every way of rounding, with a scale alone (int4) and with a zero point too (uint4). */
+export async function roundings({ name, path, data }: Pick<Model, "name" | "path" | "data">): Promise<Roundings> {
   const { graph } = await simplify(await read(await path()), { engine, opset: 21 });
   const module = join(root, `bench-dist/ptq/data/${data}.js`);
   const [seen, unseen] = [
@@ -32,13 +34,9 @@ for (const { name, path, data } of models.filter((m) => m.int4)) {
     await openSamples(module, graph, { split: "test", limit: 50 }),
   ];
   const nodes = graph.nodes.filter((n) => n.op === "MatMul" && graph.initializers.get(n.inputs[1]!)?.dims.length === 2);
-  const moments = await secondMoments(
-    graph,
-    nodes.map((n) => n.outputs[0]!),
-    seen,
-    { engine },
-  );
-  console.log(`${name}: ${nodes.length} matrices, ${toBytes(graph).length} bytes in float32`);
+  const keys = nodes.map((n) => n.outputs[0]!);
+  const moments = await secondMoments(graph, keys, seen, { engine });
+  const rows: Record<string, Rounding> = {};
   for (const [way, round] of Object.entries(ways))
     for (const type of ["int4", "uint4"] as const) {
       const started = process.cpuUsage();
@@ -49,12 +47,12 @@ for (const { name, path, data } of models.filter((m) => m.int4)) {
         const codes = round(values, dims, grid, moments.get(n.outputs[0]!)!.products);
         return [n.outputs[0]!, { format: "weights4", reason: way, weights: new Map([[1, codes]]) }];
       });
-      const seconds = process.cpuUsage(started).user / 1e6;
+      const cpuSeconds = process.cpuUsage(started).user / 1e6;
       const plan = { layers: new Map(layers), activations: new Map() };
       const quantized = applyPlan(graph, plan, { target: "ort-node" });
       const { snrDb } = await compare(graph, quantized, unseen, { engine, layers: false });
-      console.log(
-        `  ${way.padEnd(8)} ${type.padEnd(6)} ${toBytes(quantized).length} bytes  ${snrDb?.toFixed(1)} dB  rounded in ${seconds.toFixed(1)} s`,
-      );
+      rows[`${way} ${type}`] = { sizeBytes: toBytes(quantized).length, snrDb, cpuSeconds };
+      console.error(`${name}: ${way} ${type}: ${JSON.stringify(rows[`${way} ${type}`])}`);
     }
+  return { matrices: nodes.length, sizeBytes: toBytes(graph).length, rows };
 }

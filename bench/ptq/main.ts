@@ -1,4 +1,4 @@
-/** What `pare quantize` with its defaults makes of every model of ../shared/data and two npm packages, and what onnxruntime's quantizer does on the same samples in the same run. Writes bench/results/ptq.json after every model; what is there is not done again. */
+/** What `pare quantize` with its defaults makes of every model of ../shared/data and two npm packages, and what onnxruntime's quantizer does on the same samples in the same run. Writes bench/results/ptq.json after every row; what is there is not done again. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { join } from "node:path";
@@ -18,12 +18,13 @@ import {
   settings,
   writeSamples,
 } from "../peers/quantize-process.js";
+import { roundings } from "./int4.js";
 import { type Model, models } from "./models.js";
 import { type Predictions, predict, snrDb } from "./predict.js";
 import { feedsOf } from "./sources/carry.js";
 import { root } from "./sources/places.js";
 import type { Recording, Sample } from "./sources/samples.js";
-import { type Entry, every, type Measured, type Results, table } from "./table.js";
+import { type Entry, every, type Measured, type Results, roundingTable, table } from "./table.js";
 
 /** `pare quantize` with its defaults, and with what follows. */
 const more: Readonly<Record<string, readonly string[]>> = { pare: [], "pare-int4": ["--format", "int4"] };
@@ -39,6 +40,8 @@ const { values: options } = parseArgs({
     again: { type: "boolean", default: false },
     /** Milliseconds of latency measurement per file. */
     "latency-ms": { type: "string", default: "2000" },
+    /** Longest that one quantizer may take on one model; a row that was stopped is done again with --again alone. */
+    "limit-seconds": { type: "string", default: "3000" },
     out: { type: "string", default: join(root, "bench/results/ptq.json") },
     /** Prints the tables of what is there. */
     table: { type: "boolean", default: false },
@@ -128,11 +131,20 @@ function summary(report: unknown): Partial<Measured> {
   };
 }
 
-/** Quantizes by `quantizers`, keeps what `before` has of others, and times all files in turn. */
-async function measure(model: Model, before: Entry | undefined, quantizers: readonly string[]): Promise<Entry> {
+const folderOf = (model: Model): string => join(root, "pare-out/ptq", model.name.replace(/\W+/g, "-"));
+const fileOf = (model: Model, by: string): string => join(folderOf(model), `${by}.onnx`);
+
+/** Quantizes by `quantizers`, keeps what `before` has of others, and times all files in turn; `keep` hears of every row. */
+async function measure(
+  model: Model,
+  before: Entry | undefined,
+  quantizers: readonly string[],
+  keep: (entry: Entry) => void,
+): Promise<void> {
   const path = await model.path();
   const data = await dataOf(model);
-  const folder = join(root, "pare-out/ptq", model.name.replace(/\W+/g, "-"));
+  const folder = folderOf(model);
+  const limitSeconds = Number(options["limit-seconds"]);
   mkdirSync(folder, { recursive: true });
   const floatGraph = await runnable(await read(path));
   const float = data && floatGraph && (await predictions(model, data, floatGraph));
@@ -140,31 +152,33 @@ async function measure(model: Model, before: Entry | undefined, quantizers: read
   if (data && floatGraph && quantizers.some((by) => !more[by]))
     await writeSamples(samples, feedsIn(data.train(), floatGraph));
 
-  const files: Record<string, Measured> = { ...before?.files };
-  for (const by of quantizers) {
-    const out = join(folder, `${by}.onnx`);
-    rmSync(out, { force: true });
-    const cost = more[by]
-      ? await pareQuantize(path, modulePath(model), out, more[by])
-      : await ortQuantize(by as Setting, path, samples, out);
-    files[by] = await scored(model, data, float, out, cost);
-    say(`${model.name}: ${by}: ${files[by].error ?? JSON.stringify(files[by].scores)}`);
-  }
-  rmSync(samples, { recursive: true, force: true });
-
   const scores = float && model.scores ? { scores: rounded(model.scores(float, float)) } : {};
   const entry: Entry = {
     score: model.score ?? null,
     peers: model.peers ?? false,
-    float: { sizeBytes: bytesOf(path), ...scores },
-    files,
+    float: { ...before?.float, sizeBytes: bytesOf(path), ...scores },
+    files: { ...before?.files },
+    load: Math.round(loadavg()[0]! * 10) / 10,
   };
-  const there = Object.keys(files).filter((by) => files[by]!.scores && existsSync(join(folder, `${by}.onnx`)));
-  if (!data || !floatGraph || !there.length) return entry;
-  const graphs = [floatGraph, ...(await Promise.all(there.map((by) => read(join(folder, `${by}.onnx`)))))];
+  const files = entry.files as Record<string, Measured>;
+  for (const by of quantizers) {
+    const out = fileOf(model, by);
+    rmSync(out, { force: true });
+    const cost = more[by]
+      ? await pareQuantize(path, modulePath(model), out, limitSeconds, more[by])
+      : await ortQuantize(by as Setting, path, samples, out, limitSeconds);
+    files[by] = await scored(model, data, float, out, cost);
+    say(`${model.name}: ${by}: ${files[by].error ?? JSON.stringify(files[by].scores)}`);
+    keep(entry);
+  }
+  rmSync(samples, { recursive: true, force: true });
+
+  const there = Object.keys(files).filter((by) => files[by]!.scores && existsSync(fileOf(model, by)));
+  if (!data || !floatGraph || !there.length) return;
+  const graphs = [floatGraph, ...(await Promise.all(there.map((by) => read(fileOf(model, by)))))];
   const [floatMs, ...otherMs] = await timed(graphs, await firstFeeds(data, floatGraph));
   for (const [i, by] of there.entries()) files[by] = { ...files[by]!, latency: otherMs[i]! / floatMs! };
-  return { ...entry, float: { ...entry.float, latencyMs: floatMs! } };
+  keep({ ...entry, float: { ...entry.float, latencyMs: floatMs! } });
 }
 async function firstFeeds(data: DataModule, graph: Graph): Promise<Record<string, NDArray>> {
   for await (const arrays of feedsIn(data.test(), graph)) return arrays;
@@ -185,6 +199,9 @@ function save(name: string, entry: Entry): void {
     node: process.versions.node,
     "onnxruntime-node": versionOf("node_modules/onnxruntime-node/package.json"),
   };
+  store();
+}
+function store(): void {
   const temporary = `${options.out}.tmp`;
   writeFileSync(temporary, `${JSON.stringify(results, null, 1)}\n`);
   renameSync(temporary, options.out);
@@ -198,16 +215,24 @@ if (!options.table) {
   const asked = options.by.split(",").filter((by) => more[by] || peersThere);
   for (const model of models.filter((m) => names?.includes(m.name) ?? true)) {
     const before = results.models[model.name];
-    const missing = asked
+    const done = (by: string): boolean => {
+      const row = before?.files[by];
+      return row !== undefined && (row.error !== undefined || !row.scores || row.latency !== undefined);
+    };
+    const wanted = asked
       .filter((by) => (by.endsWith("int4") ? model.int4 : by === "pare" || model.peers))
-      .filter((by) => options.again || !before?.files[by]);
-    if (!missing.length) continue;
-    const load = Math.round(loadavg()[0]! * 10) / 10;
+      .filter((by) => options.again || !done(by));
+    // A run that was stopped before its files were timed left them behind.
+    const missing = wanted.filter((by) => options.again || !before?.files[by] || !existsSync(fileOf(model, by)));
     try {
-      save(model.name, { ...(await measure(model, before, missing)), load });
+      if (wanted.length) await measure(model, before, missing, (entry) => save(model.name, entry));
+      if (model.int4 && (options.again || !results.rounding?.[model.name])) {
+        results.rounding = { ...results.rounding, [model.name]: await roundings(model) };
+        store();
+      }
     } catch (e) {
       say(`${model.name}: not measured: ${(e as Error).message}`);
     }
   }
 }
-console.log(`${table(results)}\n\n${every(results)}`);
+console.log([table(results), every(results), roundingTable(results)].join("\n\n"));

@@ -27,10 +27,24 @@ export interface Entry {
   /** Of the machine, before. */
   readonly load?: number;
 }
+/** Weights of 4 bits, the codes chosen one way. */
+export interface Rounding {
+  readonly sizeBytes: number;
+  readonly snrDb: number | null;
+  readonly cpuSeconds: number;
+}
+export interface Roundings {
+  /** That are stored in 4 bits; all else stays in float. */
+  readonly matrices: number;
+  /** In float. */
+  readonly sizeBytes: number;
+  readonly rows: Readonly<Record<string, Rounding>>;
+}
 export interface Results {
   machine: string;
   versions: Readonly<Record<string, string>>;
   models: Readonly<Record<string, Entry>>;
+  rounding?: Readonly<Record<string, Roundings>>;
 }
 
 const labels: Readonly<Record<string, string>> = {
@@ -130,6 +144,20 @@ export function every({ models: entries }: Results): string {
     ];
   });
   return markdown(["model", "result", "size", "SQNR", "latency"], lines);
+}
+
+/** Ways of rounding to 4 bits, the same blocks and sizes. */
+export function roundingTable({ rounding = {} }: Results): string {
+  const lines = Object.entries(rounding).flatMap(([name, { matrices, sizeBytes, rows }]) =>
+    ["int4", "uint4"].map((type) => [
+      name,
+      `${matrices}`,
+      type === "int4" ? "scale" : "scale and zero point",
+      `${rows[`nearest ${type}`]!.sizeBytes}, ${ratio(rows[`nearest ${type}`]!.sizeBytes, sizeBytes)}`,
+      ...["nearest", "hqq", "gptq"].map((way) => decibel(rows[`${way} ${type}`]?.snrDb)),
+    ]),
+  );
+  return markdown(["model", "matrices", "each block has", "bytes, ratio", "nearest", "HQQ", "GPTQ"], lines);
 }
 
 /** Where it was measured, and the models that are compared. */
