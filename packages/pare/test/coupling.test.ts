@@ -2,7 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { couple } from "../dist/analyze/couple.js";
+import { node as makeNode } from "../dist/graph/emit.js";
+import { emptyGraph } from "../dist/graph/graph.js";
 import { cutEqualsZeroed, nothingSeen } from "./support/coupling-property.js";
+import { Net } from "./support/net.js";
 import { kinds, plans, randomNet } from "./support/random-net.js";
 
 test("random graphs: what is cut computes what is zeroed", async (t) => {
@@ -25,4 +29,34 @@ test("every kind of block alone makes a graph that onnxruntime runs, and is cut 
       seen,
     );
   assert.ok(seen.free > kinds.length / 2, `${seen.free} free groups`);
+});
+
+test("weights in bodies, in functions and of unknown operators are in no group: the coupling says so by node", () => {
+  const n = new Net([2, 6]);
+  const body = emptyGraph("then", 18);
+  body.nodes.push(makeNode("MatMul", ["x", n.weight([6, 6])], ["inner"], {}, "", "inside"));
+  body.outputs.push({ name: "inner", type: "float32", shape: null });
+  const choice = n.op("If", [n.g.constant({ type: "bool", dims: [], bytes: Uint8Array.of(1) })], {
+    then_branch: { kind: "graph", value: body },
+    else_branch: { kind: "graph", value: body },
+  });
+  const own = n.g.op("Mine", [choice, n.weight([6, 4])], {}, "my.domain");
+  n.draft.functions = [
+    {
+      name: "Twice",
+      domain: "local",
+      overload: "",
+      inputs: ["a", "b"],
+      outputs: ["c"],
+      attributes: [],
+      nodes: [makeNode("MatMul", ["a", "b"], ["c"])],
+      opsets: new Map([["", 18]]),
+    },
+  ];
+  const graph = n.done(n.g.op("Twice", [own, n.weight([4, 3])], {}, "local"));
+  const said = couple(graph).leftAlone.map(({ at, why }) => `${at}: ${why}`);
+  assert.equal(said.length, 3);
+  assert.match(said[0]!, /^If "If_\d+": control flow.*weights of MatMul "inside", MatMul "inside"$/);
+  assert.match(said[1]!, /operator Mine is not known; weights of/);
+  assert.match(said[2]!, /what the function Twice does with channels is not followed/);
 });

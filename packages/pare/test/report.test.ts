@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ReportFacts, reportFacts } from "../dist/report/facts.js";
+import { groupsText } from "../dist/report/groups.js";
 import { histogramOf, pixelPicture } from "../dist/report/histogram.js";
 import { html } from "../dist/report/html.js";
+import { pruningPage } from "../dist/report/pruning.js";
 import { stageTable } from "../dist/report/text.js";
 
 const stage = (name: string, sizeBytes: number) => ({
@@ -98,4 +100,49 @@ test("the stage table aligns its columns", () => {
   const lines = stageTable(facts.stages).split("\n");
   assert.equal(lines.length, 4);
   assert.match(lines[3]!, /^packed +100 +10\.00 % +81 +100 +40\.0x +1\.63 % +1\.3$/);
+});
+
+test("the pruning page shows widths, times and what was left alone, escaped; without times it says so", () => {
+  const facts = {
+    model: "<b>",
+    method: "structured",
+    output: "small.onnx",
+    parameters: [100, 50],
+    nonzero: [100, 50],
+    macs: [1000, 400],
+    sizeBytes: [4000, 2000],
+    latencyMs: [2, 1],
+    widths: [
+      { layer: "first & only", before: 16, after: 8 },
+      { layer: "last", before: 10, after: 10 },
+    ],
+    error: [0.1, 0.2],
+    notes: [{ node: "last", what: "skipped", why: "<output>" }],
+  } as const;
+  const shown = pruningPage(facts);
+  for (const part of ["&lt;b&gt;", "2.00 times as fast", "20.00 % after", "16 → 8", "&lt;output&gt;", "1 of 2 layers"])
+    assert.ok(shown.includes(part), part);
+  assert.ok(!/<script|<b>|https?:\/\/(?!www\.w3\.org)/.test(shown));
+  assert.match(pruningPage({ ...facts, latencyMs: null }), /was not measured/);
+});
+
+test("groups are drawn with a bar as long as they are wide, their members, and why they are kept", () => {
+  const member = (tensor: string, times = 1) => ({ tensor, axis: 0, node: "conv", times });
+  const drawn = groupsText({
+    groups: [
+      { name: "a[0]", size: 24, free: true, reason: null, members: [member("a"), member("b", 4)] },
+      { name: "c[0]", size: 12, free: false, reason: "it is an output", members: [member("c")] },
+    ],
+    ungrouped: [{ node: 'If "branch"', reason: "control flow" }],
+  });
+  assert.deepEqual(drawn.split("\n"), [
+    "2 groups of coupled channels, 1 free; ■ may be removed, □ are kept",
+    `  24 ${"■".repeat(24)}  a[0]`,
+    "     └─ conv  a[0] b[0] x4",
+    `  12 ${"□".repeat(12).padEnd(24)}  kept: it is an output`,
+    "     └─ conv  c[0]",
+    "",
+    "in no group:",
+    '   - If "branch": control flow',
+  ]);
 });

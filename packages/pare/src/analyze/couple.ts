@@ -27,6 +27,8 @@ export interface Coupling {
   /** Axes of what nodes compute; null where a shape is not known. */
   readonly axes: ReadonlyMap<string, readonly Axis[]>;
   readonly uses: readonly Use[];
+  /** Nodes whose own weights are in no group, and why: what their bodies or an unknown operator hold is not followed. */
+  readonly leftAlone: readonly Reason[];
 }
 
 /** Every constant of a body that a node can read: initialisers and Constant nodes. */
@@ -46,7 +48,7 @@ export function couple(graph: Graph, options: { inputs?: Dims } = {}): Coupling 
   for (const v of graph.inputs) walk.enter(v.name);
   for (const n of graph.nodes) walk.step(n);
   for (const v of graph.outputs) walk.leave(v.name);
-  return { graph, inferred, inputs, axes: walk.axes, uses: walk.uses };
+  return { graph, inferred, inputs, axes: walk.axes, uses: walk.uses, leftAlone: walk.leftAlone };
 }
 
 /** Infers with guessed dims where inputs leave axes open and the caller says nothing of them. */
@@ -68,6 +70,7 @@ class Walk {
   /** By axis of what nodes compute: is an index that is gone zero there when its weights are only set to zero? */
   readonly #zero = new Map<string, readonly boolean[]>();
   readonly uses: Use[] = [];
+  readonly leftAlone: Reason[] = [];
   readonly #constants: ReadonlyMap<string, Tensor>;
 
   constructor(
@@ -104,7 +107,7 @@ class Walk {
     }
     const record = recordOf(node);
     const uses: Use[] = [];
-    const outputs = record ? this.#bound(node, label, uses) : { none: `operator ${node.op} is not known` };
+    const outputs = record ? this.#bound(node, label, uses) : { none: this.#unknown(node) };
     if (!isNone(outputs)) {
       this.uses.push(...uses);
       node.outputs.forEach((o, k) => {
@@ -116,11 +119,18 @@ class Walk {
       return;
     }
     const reason: Reason = { by: "operator", at: label, why: outputs.none };
+    const inside = weightedIn(node, [this.#constants]);
+    if (inside.length > 0) this.leftAlone.push({ ...reason, why: `${reason.why}; weights of ${listed(inside)}` });
     for (const name of readBy(node))
       this.axes.get(name)?.forEach((axis) => {
         holdAxis(axis, reason);
       });
     for (const o of node.outputs) if (o) this.#fresh(o, () => reason);
+  }
+
+  #unknown({ op, domain }: Node): string {
+    const local = this.graph.functions.some((f) => f.name === op && f.domain === domain);
+    return local ? `what the function ${op} does with channels is not followed` : `operator ${op} is not known`;
   }
 
   /** All outputs are integers that are known already: counts, indices, shapes. */
@@ -185,6 +195,20 @@ class Walk {
     return { axes, zero: axes.map(() => true) };
   }
 }
+
+/** The node and the nodes of its bodies that read a float constant with an axis; scopes go from the inside out. */
+function weightedIn(node: Node, scopes: readonly ReadonlyMap<string, Tensor>[]): string[] {
+  const weight = (name: string): boolean => {
+    const t = scopes.map((s) => s.get(name)).find((found) => found !== undefined);
+    return t !== undefined && isFloat(t.type) && t.dims.some((n) => n > 1);
+  };
+  const inner = Object.values(node.attributes).flatMap((a) =>
+    a.kind === "graph" ? a.value.nodes.flatMap((n) => weightedIn(n, [constantsOf(a.value), ...scopes])) : [],
+  );
+  return node.inputs.some(weight) ? [at(node), ...inner] : inner;
+}
+const listed = (names: readonly string[]): string =>
+  `${names.slice(0, 4).join(", ")}${names.length > 4 ? ` and ${names.length - 4} more` : ""}`;
 
 /** Names a node reads, those that its bodies take from outside included. */
 export function readBy(node: Node): string[] {

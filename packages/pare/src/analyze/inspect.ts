@@ -50,6 +50,8 @@ export const inspection = z.object({
       members: z.array(z.object({ tensor: z.string(), axis: count, node: z.string(), times: count })),
     }),
   ),
+  /** Nodes whose weights are in no group, and why. */
+  ungrouped: z.array(z.object({ node: z.string(), reason: z.string() })),
 });
 export type Inspection = z.infer<typeof inspection>;
 
@@ -105,6 +107,7 @@ export function inspect(graph: Graph, options: InspectOptions = {}): Inspection 
       reason: blocked && `${blocked.at}: ${blocked.why}`,
       members: [...members],
     })),
+    ungrouped: coupling.leftAlone.map(({ at, why }) => ({ node: at, reason: why })),
   };
 }
 const labelOf = (n: Node): string => (n.domain ? `${n.domain}.${n.op}` : n.op);

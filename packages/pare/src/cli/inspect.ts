@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { inspect } from "../analyze/inspect.js";
 import { print } from "../graph/print.js";
+import { groupCount, groupsText } from "../report/groups.js";
 import { textTable } from "../report/text.js";
 import { load } from "./model.js";
 import { shape } from "./parse.js";
@@ -20,7 +21,7 @@ export function inspectCommand(program: Command): void {
     .description("parameters, multiply-adds, bytes, operators and coupled channels of a model (.onnx or .pare)")
     .argument("<model>", "model")
     .option("--nodes", "print every node with its shapes and bytes")
-    .option("--groups", "print every group of coupled channels")
+    .option("--groups", "draw every group of coupled channels: how wide, where it shows, what keeps it")
     .option("--shape <name=dims>", "dims of an input, where the model leaves them open; may be repeated", shape)
     .option("--json", "print one JSON object")
     .addHelpText(
@@ -48,17 +49,7 @@ export function inspectCommand(program: Command): void {
             ["layer", "operator", "parameters", "non-zero", "MACs", "bytes"],
           ),
         ];
-        const free = facts.groups.filter((g) => g.free).length;
-        lines.push(
-          "",
-          `${facts.groups.length} groups of coupled channels, ${free} free${options.groups ? "" : " (--groups lists them)"}`,
-        );
-        if (options.groups) {
-          for (const g of facts.groups)
-            lines.push(
-              `  ${g.size} x ${g.name}: ${g.members.map((m) => `${m.tensor}[${m.axis}]`).join(" ")}${g.free ? "" : `  (kept: ${g.reason})`}`,
-            );
-        }
+        lines.push("", options.groups ? groupsText(facts) : `${groupCount(facts)} (--groups draws them)`);
         return lines.join("\n");
       });
     });

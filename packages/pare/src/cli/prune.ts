@@ -1,4 +1,6 @@
 /** pare prune: a trained model -> the same with fewer weights, or with narrower layers. */
+import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { ortNode } from "../engine/ort-node.js";
 import { PareError } from "../graph/error.js";
@@ -6,6 +8,7 @@ import { write } from "../graph/file.js";
 import { criteria } from "../methods/prune/magnitude.js";
 import { rankings } from "../methods/prune/structured.js";
 import { type PruneMethod, type PruneOptions, prune } from "../prune.js";
+import { pruningPage } from "../report/pruning.js";
 import { textTable } from "../report/text.js";
 import { evaluate } from "../train/evaluate.js";
 import { type DataOptions, dataOptions, openTraining } from "./data.js";
@@ -17,6 +20,7 @@ import { interruptible, progress, result, say } from "./progress.js";
 interface Options extends Omit<DataOptions, "data"> {
   data?: string;
   output: string;
+  report?: string;
   structured?: boolean;
   method?: string;
   target?: { readonly macs: number } | { readonly bytes: number } | { readonly latency: number };
@@ -88,6 +92,7 @@ export function pruneCommand(program: Command): void {
     .argument("<model>", "trained model, .onnx or .pare");
   dataOptions(command, false)
     .requiredOption("-o, --output <file>", "file to write, .onnx")
+    .option("--report <file>", "page to write, .html: widths before and after, measured times, what was left alone")
     .option("--structured", "remove whole coupled channels")
     .option(
       "--method <name>",
@@ -126,12 +131,17 @@ export function pruneCommand(program: Command): void {
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
-      "\nExamples:\n  pare prune model.onnx --structured --target macs=0.5 --data ./photos -o half.onnx\n  pare prune model.onnx --structured --target latency=0.6 --data ./photos --epochs 5 -o fast.onnx\n  pare prune model.onnx --method sparsegpt --sparsity 0.5 --data ./photos -o sparse.onnx --json",
+      "\nExamples:\n  pare prune model.onnx --structured --target macs=0.5 --data ./photos -o half.onnx --report half.html\n  pare prune model.onnx --structured --target latency=0.6 --data ./photos --epochs 5 -o fast.onnx\n  pare prune model.onnx --method sparsegpt --sparsity 0.5 --data ./photos -o sparse.onnx --json",
     )
     .action(async (path: string, options: Options) => {
       const method = chosen(options);
       const { data: source, output } = options;
       await checkOutput(output, path);
+      if (options.report !== undefined) {
+        await checkOutput(options.report, path);
+        if (resolve(options.report) === resolve(output))
+          throw new PareError(`--report: ${output} is the model to write; name another file`, "usage");
+      }
       const graph = await load(path);
       const parts = source === undefined ? null : await openTraining({ ...options, data: source });
       const signal = interruptible();
@@ -160,6 +170,7 @@ export function pruneCommand(program: Command): void {
         labelled ? (await evaluate(g, parts!.validation, { engine: ortNode, signal })).error : null;
       const error = [await errorOf(graph), await errorOf(pruned)] as const;
       const all = { model: path, method: method.method, output, ...facts, error, notes };
+      if (options.report !== undefined) await writeFile(options.report, pruningPage(all));
       result(options.json, all, () => table(all));
     });
 }

@@ -26,6 +26,75 @@ export function bytesText(bytes: number): string {
 }
 export const percentText = (ratio: number): string => (Number.isFinite(ratio) ? `${(100 * ratio).toFixed(2)} %` : "–");
 
+/** Output channels of each layer: what there was behind what is left. */
+export function layerWidths(
+  widths: readonly { readonly layer: string; readonly before: number; readonly after: number }[],
+): string {
+  const rows = widths.map((w, i) => ({ ...w, row: `${i}` }));
+  const widest = Math.max(1, ...rows.map((r) => r.before));
+  const name = (i: string): string => {
+    const { layer } = rows[Number(i)]!;
+    return layer.length > 34 ? `…${layer.slice(-33)}` : layer;
+  };
+  return svg("Output channels of each layer, before and after", {
+    width: 760,
+    height: 60 + 22 * rows.length,
+    marginLeft: 240,
+    marginRight: 90,
+    x: { label: "output channels", grid: true, domain: [0, widest], ticks: 6 },
+    y: { label: null, domain: rows.map((r) => r.row), tickFormat: name, tickSize: 0, padding: 0.25 },
+    marks: [
+      Plot.barX(rows, { x: "before", y: "row", fill: "var(--ghost)" }),
+      Plot.barX(rows, { x: "after", y: "row", fill: "var(--accent)", insetTop: 3, insetBottom: 3 }),
+      Plot.text(rows, {
+        x: "before",
+        y: "row",
+        text: (d: (typeof rows)[number]) => (d.after < d.before ? `${d.before} → ${d.after}` : `${d.before}`),
+        textAnchor: "start",
+        dx: 6,
+        fill: "currentColor",
+      }),
+    ],
+  });
+}
+
+/** What is left of each quantity: bars to the share, the numbers behind them. */
+export function shares(
+  rows: readonly { readonly what: string; readonly share: number; readonly numbers: string }[],
+): string {
+  return svg("What is left", {
+    width: 760,
+    height: 56 + 30 * rows.length,
+    marginLeft: 110,
+    marginRight: 230,
+    x: {
+      label: "% of the original",
+      grid: true,
+      domain: [0, Math.max(100, ...rows.map((r) => 100 * r.share))],
+      ticks: 5,
+    },
+    y: { label: null, domain: rows.map((r) => r.what), tickSize: 0, padding: 0.3 },
+    marks: [
+      Plot.barX(rows, { x: () => 100, y: "what", fill: "var(--ghost)" }),
+      Plot.barX(rows, {
+        x: (d: (typeof rows)[number]) => 100 * d.share,
+        y: "what",
+        fill: "var(--accent)",
+        insetTop: 3,
+        insetBottom: 3,
+      }),
+      Plot.text(rows, {
+        x: (d: (typeof rows)[number]) => Math.max(100, 100 * d.share),
+        y: "what",
+        text: "numbers",
+        textAnchor: "start",
+        dx: 8,
+        fill: "currentColor",
+      }),
+    ],
+  });
+}
+
 /** Bytes of each stage on a logarithmic axis. */
 export function stageBytes(stages: readonly StageFacts[]): string {
   const rows = stages.map((s, i) => ({ ...s, row: `${i + 1}. ${s.stage}` }));

@@ -10,45 +10,7 @@ import {
   weightHistogram,
 } from "./chart.js";
 import type { ReportFacts } from "./facts.js";
-
-const escapes: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-const text = (value: unknown): string => String(value).replace(/[&<>"']/g, (c) => escapes[c]!);
-const number = (n: number): string => n.toLocaleString("en-US");
-
-type Column<T> = readonly [title: string, cell: (row: T) => string, kind?: "number"];
-function table<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
-  const tag = (name: string, [, , kind]: Column<T>, body: string) =>
-    `<${name}${kind ? ' class="number"' : ""}>${body}</${name}>`;
-  const head = columns.map((c) => tag("th", c, text(c[0]))).join("");
-  const body = rows.map((row) => `<tr>${columns.map((c) => tag("td", c, text(c[1](row)))).join("")}</tr>`).join("\n");
-  return `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
-}
-const section = (title: string, body: string): string =>
-  body ? `<section><h2>${text(title)}</h2>\n${body}</section>\n` : "";
-const figures = (items: readonly (readonly [caption: string, svg: string])[]): string =>
-  items.length
-    ? `<div class="grid">${items.map(([c, svg]) => `<figure><figcaption>${text(c)}</figcaption>${svg}</figure>`).join("\n")}</div>`
-    : "";
-
-const style = `
-:root { color-scheme: light dark; --accent: #3457d5; --cell-low: #eef1fb; --line: #d8dbe4; --soft: #f5f6fa; --ink: #1b1e28; --page: #fff; }
-@media (prefers-color-scheme: dark) { :root { --accent: #8fa8ff; --cell-low: #1c2030; --line: #343948; --soft: #1e212c; --ink: #e6e8f0; --page: #14161d; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1040px; padding: 24px; font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); }
-h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 36px 0 12px; }
-.lead { font-size: 17px; } .quiet { opacity: .75; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 6px 8px; border-bottom: 1px solid var(--line); white-space: nowrap; } th { font-weight: 600; background: var(--soft); }
-.number { text-align: right; } td.wrap { white-space: normal; }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(320px, 1fr)); gap: 18px; }
-figure { margin: 0; } figcaption { font-size: 13px; font-weight: 600; margin-bottom: 4px; overflow-wrap: anywhere; } svg { max-width: 100%; height: auto; }
-`;
+import { figures, number, page, section, table, text } from "./page.js";
 
 /** The report page. */
 export function html(facts: ReportFacts): string {
@@ -62,17 +24,9 @@ export function html(facts: ReportFacts): string {
       ? `Test error ${percentText(first.error)} before, ${percentText(last.error)} after.`
       : "");
   const pixels = facts.pixels;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Pare: ${text(facts.model)}</title>
-<style>${style}</style>
-</head>
-<body>
-<h1>${text(facts.model)}</h1>
-<p class="lead">${text(lead)}</p>
+  return page(
+    facts.model,
+    `<p class="lead">${text(lead)}</p>
 <p class="quiet">Data: ${text(facts.data)}. Seed ${facts.seed}. Packed file: ${text(facts.output)}</p>
 ${section(
   "Stages",
@@ -123,7 +77,6 @@ ${section(
         ["why", (n) => n.why],
       ])
     : "",
-)}</body>
-</html>
-`;
+)}`,
+  );
 }

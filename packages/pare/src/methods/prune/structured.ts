@@ -176,6 +176,7 @@ async function narrow(
   const { kind } = targetOf(o);
   const coupling = couple(graph);
   const { free, notes } = choose(groupsOf(coupling), o.exclude);
+  for (const { at, why } of coupling.leftAlone) notes.push({ node: at, what: "skipped", why });
   const found = await candidatesOf(coupling, free, o, tools);
   notes.push(...found.notes);
   if (found.candidates.length === 0) throw new PareError(blocked(notes));
@@ -227,7 +228,7 @@ async function narrow(
 }
 
 function blocked(notes: readonly Note[]): string {
-  const reasons = [...new Set(notes.map((n) => n.why))];
+  const reasons = [...new Set(notes.map((n) => (n.why.includes(n.node) ? n.why : `${n.node}: ${n.why}`)))];
   const shown = reasons.slice(0, 12).map((r) => `\n  ${r}`);
   const more = reasons.length > shown.length ? `\n  and ${reasons.length - shown.length} more` : "";
   return `no channels of this model can be removed:${shown.join("") || " it has no groups of channels"}${more}`;
