@@ -16,7 +16,7 @@ import { hoistConstants } from "./passes/hoist-constants.js";
 import { inlineBranches } from "./passes/inline-branches.js";
 import { liftConstants } from "./passes/lift-constants.js";
 import { mergeEqual } from "./passes/merge-equal.js";
-import { raisedOpset, raiseOpset } from "./passes/raise-opset.js";
+import { raiseOpset } from "./passes/raise-opset.js";
 import { settleShapes } from "./passes/settle-shapes.js";
 import { stripNotes } from "./passes/strip-notes.js";
 import { uniqueNames } from "./passes/unique-names.js";
@@ -25,8 +25,8 @@ export interface SimplifyOptions {
   readonly engine?: Engine;
   /** Dims of inputs from now on, in place of what the file leaves open: the result takes these and no others. */
   readonly inputs?: Readonly<Record<string, readonly number[]>>;
-  /** 21: the model is raised to opset 21. As it is unless given, or below 7, which nothing executes any more. */
-  readonly opset?: 21;
+  /** The model is raised to this opset, 17 to 21. As it is unless given, or below 7, which nothing executes any more: then raised to 21. */
+  readonly opset?: number;
 }
 export interface Simplified {
   readonly graph: Graph;
@@ -40,14 +40,16 @@ const oldestRun = 7;
 /**
  * Folds constants, normalisation and scales, settles shapes, inlines branches that are known, merges what is equal, drops what does nothing and
  * what nobody reads, in bodies too. Inputs and outputs keep their names; initialisers are no inputs any more. Throws PareError where shapes
- * contradict one another or `inputs` does not fit.
+ * contradict one another, `inputs` does not fit or the model cannot be brought to `opset`.
  */
 export async function simplify(graph: Graph, options: SimplifyOptions = {}): Promise<Simplified> {
   const engine = options.engine ?? (await defaultEngine());
   const notes: string[] = [];
   let now = uniqueNames(liftConstants(dropInitializerInputs(graph)));
   if (options.inputs) now = withInputs(now, options.inputs);
-  if (options.opset === raisedOpset || (graph.opsets.get("") ?? 1) < oldestRun) now = raised(now, notes);
+  const opset = graph.opsets.get("") ?? 1;
+  if (options.opset !== undefined) now = raisedTo(now, opset, options.opset);
+  else if (opset < oldestRun) now = raisedIfKnown(now, notes);
   for (let size = sizeOf(now), round = 0; round < 8; round++) {
     now = dropDeadNodes(mergeEqual(hoistConstants(dropNoOps(inlineBranches(settleShapes(now))))));
     const folded = dropDeadNodes(mergeEqual(hoistConstants(await foldConstants(now, evaluator(engine)))));
@@ -72,7 +74,12 @@ function sizeOf(body: Subgraph): number {
   return count;
 }
 
-function raised(graph: Graph, notes: string[]): Graph {
+function raisedTo(graph: Graph, opset: number, to: number): Graph {
+  if (to < opset) throw new PareError(`opset ${to}: the model is of opset ${opset}, and models are only raised`);
+  return raiseOpset(graph, to);
+}
+
+function raisedIfKnown(graph: Graph, notes: string[]): Graph {
   try {
     return raiseOpset(graph);
   } catch (error) {

@@ -94,7 +94,11 @@ test("simplify writes the simpler model and says what went; bad words are named"
   assert.match(text.out, /^Identity +1 +0$/m);
   const refused = pare("simplify", "idle.onnx", "-o", "not.onnx", "--opset", "13");
   assert.equal(refused.code, 2);
-  assert.match(refused.err, /--opset 13: .*21/);
+  assert.match(refused.err, /--opset 13: .*17 to 21/);
+  const lower = pare("simplify", "idle.onnx", "-o", "not.onnx", "--opset", "17");
+  assert.equal(lower.code, 1);
+  assert.match(lower.err, /opset 17: the model is of opset 21, and models are only raised/);
+  assert.ok(!existsSync(at("not.onnx")));
   const stray = pare("simplify", "idle.onnx", "-o", "not.onnx", "--input", "z=1");
   assert.equal(stray.code, 1);
   assert.match(stray.err, /no input "z"/);

@@ -7,8 +7,8 @@ import { node } from "../dist/graph/emit.js";
 import { toBytes } from "../dist/graph/encode.js";
 import { PareError } from "../dist/graph/error.js";
 import { read } from "../dist/graph/file.js";
-import type { Graph, Node, Subgraph } from "../dist/graph/graph.js";
-import { feeds as feedsOf } from "../dist/graph/graph.js";
+import type { FunctionDefinition, Graph, Node, Subgraph } from "../dist/graph/graph.js";
+import { draft, emptyGraph, feeds as feedsOf } from "../dist/graph/graph.js";
 import { print } from "../dist/graph/print.js";
 import { bodiesOf } from "../dist/graph/scope.js";
 import { floats, int64s } from "../dist/graph/tensor.js";
@@ -141,22 +141,22 @@ function assertClose(actual: Record<string, Output>, expected: Record<string, Ou
   }
 }
 
-test("every real model at opset 21 gives the outputs that it gave before", async (t) => {
+test("every real model at opset 17 and 21 gives the outputs that it gave before", async (t) => {
   const models = [...packagedModels(), ...sharedModels()];
   if (!sharedData) t.diagnostic(`only the packaged models: ${needsShared}`);
   for (const model of models) {
     const graph = await read(model.path);
     if (model.name === "super_resolution") continue; // onnxruntime does not load the original.
-    const raised = raiseOpset(graph);
-    check(raised);
-    assert.equal(raised.opsets.get(""), 21);
-    assert.deepEqual(raised.outputs, graph.outputs);
     const feeds = Object.fromEntries(Object.entries(randomFeeds(model, graph)).map(([k, v]) => [k, ortTensor(v)]));
-    assertClose(
-      await ortOutputs(toBytes(raised), feeds, "disabled"),
-      await ortOutputs(toBytes(graph), feeds, "disabled"),
-      model.name,
-    );
+    const wanted = await ortOutputs(toBytes(graph), feeds, "disabled");
+    for (const to of [17, 21].filter((opset) => opset >= (graph.opsets.get("") ?? 1))) {
+      const raised = raiseOpset(graph, to);
+      check(raised);
+      assert.equal(raised.opsets.get(""), to);
+      assert.equal(raised.irVersion, Math.max(graph.irVersion, to === 17 ? 8 : 10));
+      assert.deepEqual(raised.outputs, graph.outputs);
+      assertClose(await ortOutputs(toBytes(raised), feeds, "disabled"), wanted, `${model.name} at opset ${to}`);
+    }
   }
 });
 
@@ -215,6 +215,76 @@ test("every conformance test below opset 21 whose operators Pare knows, raised",
       count++;
     }
   assert.ok(count > 700, `only ${count}`);
+});
+
+test("operators whose form changed after opset 17 keep the form of the opset that is asked for", async () => {
+  const graph = emptyGraph("reductions", 11);
+  graph.irVersion = 6;
+  graph.inputs.push({ name: "x", type: "float32", shape: ["n", 4, 3] });
+  graph.nodes = [
+    node("ReduceMax", ["x"], ["m"], { axes: [2], keepdims: 1 }),
+    node("Add", ["x", "m"], ["s"]),
+    node("ReduceSum", ["s"], ["r"], { axes: [2], keepdims: 0 }),
+    node("Split", ["r"], ["a", "b"], { axis: 1 }),
+    node("Sub", ["a", "b"], ["y"]),
+  ];
+  graph.outputs.push({ name: "y", type: "float32", shape: ["n", 2] });
+  const feeds = {
+    x: ortTensor(
+      floats(
+        Float32Array.from({ length: 24 }, (_, i) => Math.sin(i * i)),
+        [2, 4, 3],
+      ),
+    ),
+  };
+  const wanted = await ortOutputs(toBytes(graph), feeds, "disabled");
+  for (const to of [17, 18, 19, 20, 21]) {
+    const raised = raiseOpset(graph, to);
+    check(raised);
+    const [max, , sum, split] = raised.nodes;
+    assert.deepEqual([max!.inputs.length, "axes" in max!.attributes], to < 18 ? [1, true] : [2, false], `${to}`);
+    assert.equal(sum!.inputs.length, 2);
+    assert.equal("num_outputs" in split!.attributes, to >= 18);
+    assertClose(await ortOutputs(toBytes(raised), feeds, "disabled"), wanted, `at opset ${to}`);
+  }
+  assert.throws(() => raiseOpset(graph, 16), /opset 16: models are raised to opset 17 to 21/);
+  assert.throws(() => raiseOpset(graph, 22), /opset 22: models are raised to opset 17 to 21/);
+  assert.throws(() => raiseOpset(graph, 18.5), /opset 18.5/);
+});
+
+test("functions are written out where they are called, before their model is raised", async () => {
+  const graph = draft(calling());
+  const [scale, twice] = graph.functions as [FunctionDefinition, FunctionDefinition];
+  const centred: FunctionDefinition = {
+    ...twice,
+    name: "Centred",
+    attributes: ["axes"],
+    nodes: [
+      node("ReduceMean", ["a"], ["m"], {
+        axes: { kind: "ref", value: "axes", proto: { refAttrName: "axes", type: 7 } },
+      }),
+      node("Sub", ["a", "m"], ["c"]),
+      node("Twice", ["c"], ["b"], {}, "own"),
+    ],
+  };
+  graph.functions = [scale, twice, centred];
+  graph.nodes = [
+    node("Centred", ["x"], ["m"], { axes: [0] }, "own"),
+    node("Twice", ["m"], ["t"], {}, "own"),
+    node("Add", ["t", "m"], ["y"]),
+  ];
+  check(graph);
+  const feeds = { x: ortTensor(floats([1, 2, 5, -4], [4])) };
+  const wanted = await ortOutputs(toBytes(graph), feeds, "disabled");
+  for (const to of [17, 18, 21]) {
+    const raised = raiseOpset(graph, to);
+    check(raised);
+    assert.equal(raised.opsets.get(""), to);
+    assert.equal(raised.functions.length, to === 17 ? 3 : 0);
+    assertClose(await ortOutputs(toBytes(raised), feeds, "disabled"), wanted, `at opset ${to}`);
+  }
+  const mixed = { ...graph, functions: [{ ...scale, opsets: new Map([["", 16]]) }, twice, centred] };
+  assert.throws(() => raiseOpset(mixed), /function "Scale" is of opset 16 in a model of opset 17/);
 });
 
 test("operators without a record are named; newer models and functions come through", () => {

@@ -198,7 +198,7 @@ test("names that two bodies both give are told apart", () => {
   assert.equal(uniqueNames(unique), unique);
 });
 
-test("operators that Pare does not know pass through untouched; raising is then skipped and said", async () => {
+test("operators that Pare does not know pass through untouched; raising such a model is refused", async () => {
   const own: Node = { ...node("Mystery", ["x"], ["a"], { depth: 3 }), domain: "own" };
   const nodes = [own, node("Identity", ["a"], ["b"]), { ...own, inputs: ["b"], outputs: ["y"] }];
   const graph = model(nodes, {}, ["n"], 13);
@@ -212,8 +212,10 @@ test("operators that Pare does not know pass through untouched; raising is then 
     ],
   );
   assert.deepEqual(notes, []);
+  assert.equal((await simplify(graph, { engine: ortNode, opset: 19 })).graph.opsets.get(""), 19);
   const standard = model([node("NotYetThere", ["x"], ["y"])], {}, ["n"], 13);
-  const raised = await simplify(standard, { engine: ortNode, opset: 21 });
-  assert.equal(raised.graph.opsets.get(""), 13);
-  assert.match(raised.notes.join(), /opset stays 13.*NotYetThere/);
+  await assert.rejects(simplify(standard, { engine: ortNode, opset: 17 }), /opset 13 to 17.*NotYetThere/);
+  const old = await simplify(model([node("NotYetThere", ["x"], ["y"])], {}, ["n"], 6), { engine: ortNode });
+  assert.equal(old.graph.opsets.get(""), 6);
+  assert.match(old.notes.join(), /opset stays 6.*NotYetThere/);
 });

@@ -6,6 +6,7 @@ import { PareError } from "../graph/error.js";
 import { write } from "../graph/file.js";
 import type { Subgraph } from "../graph/graph.js";
 import { bodiesOf } from "../graph/scope.js";
+import { oldestRaised, raisedOpset } from "../passes/raise-opset.js";
 import { textTable } from "../report/text.js";
 import { simplify } from "../simplify.js";
 import { load } from "./model.js";
@@ -27,22 +28,25 @@ export function simplifyCommand(program: Command): void {
     .argument("<model>", "model, .onnx or .pare")
     .requiredOption("-o, --output <file>", "file to write")
     .option("--input <name=dims>", "dims that an input has from now on, as x=1,3,224,224; may be repeated", shape)
-    .option("--opset <n>", "21: raise the model to opset 21", whole)
+    .option("--opset <n>", "17 to 21: raise the model to this opset", whole)
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
       "\nExamples:\n  pare simplify model.onnx -o simple.onnx\n  pare simplify model.onnx -o simple.onnx --input image=1,3,224,224 --opset 21",
     )
     .action(async (path: string, options: Options) => {
-      if (options.opset !== undefined && options.opset !== 21)
-        throw new PareError(`--opset ${options.opset}: models are raised to 21, or left at their own`, "usage");
+      if (options.opset !== undefined && !(options.opset >= oldestRaised && options.opset <= raisedOpset))
+        throw new PareError(
+          `--opset ${options.opset}: models are raised to ${oldestRaised} to ${raisedOpset}, or left at their own`,
+          "usage",
+        );
       const started = performance.now();
       await checkOutput(options.output, path);
       const graph = await load(path);
       const { graph: simple, notes } = await simplify(graph, {
         engine: ortNode,
         ...(options.input ? { inputs: options.input } : {}),
-        ...(options.opset === 21 ? { opset: 21 as const } : {}),
+        ...(options.opset ? { opset: options.opset } : {}),
       });
       await write(simple, options.output);
       for (const note of notes) say(note);

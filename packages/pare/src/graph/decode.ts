@@ -148,7 +148,7 @@ function kindOf(a: AttributeProto): Kind {
   return a.graphs.length ? Kind.GRAPHS : Kind.UNDEFINED;
 }
 
-function decodeAttribute(a: AttributeProto, where: Where): Attribute {
+export function decodeAttribute(a: AttributeProto, where: Where): Attribute {
   if (a.name === "") throw new PareError(`${say(where)}: has no name`);
   if (a.refAttrName !== "") return { kind: "ref", value: a.refAttrName, proto: a };
   const besides = (field: keyof AttributeProto & string) => extra(rest<AttributeProto>(a, ["name", "type", field]));

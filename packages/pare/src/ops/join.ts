@@ -146,11 +146,13 @@ const Split = op<SplitAttributes>({
   },
   quant: "passes",
   packs: awaits("concat"),
-  raise: (g, n, opset, s) => {
-    if (opset >= 18 || (opset >= 13 && n.inputs[1])) return "same";
+  raise: (g, n, opset, s, to) => {
+    // Opset 13 made the lengths an input, opset 18 wants the number of equal parts where there are none.
+    const counts = to >= 18;
+    if (opset >= 18 || (opset >= 13 && (n.inputs[1] || !counts))) return "same";
     const { axis = 0 } = s?.a ?? {};
     if (s?.a.split) g.push(node("Split", [n.inputs[0]!, g.ints(s.a.split)], n.outputs, { axis }, "", n.name));
-    else if (n.inputs[1]) return "same";
+    else if (n.inputs[1] || !counts) return "same";
     else g.push(node("Split", [n.inputs[0]!], n.outputs, { axis, num_outputs: n.outputs.length }, "", n.name));
     return n.outputs;
   },

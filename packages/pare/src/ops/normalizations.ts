@@ -203,8 +203,8 @@ const group = op<Groups>({
   },
   quant: "arithmetic",
   packs: awaits("group-normalization"),
-  raise: (g, node, opset, s) => {
-    if (opset >= 21) return "same";
+  raise: (g, node, opset, s, to) => {
+    if (opset >= 21 || to < 21) return "same";
     const channels = s?.x[0]?.shape?.[1];
     if (!s || typeof channels !== "number")
       throw new PareError(`${at(node)}: parameters per group need a known number of channels to become per channel`);

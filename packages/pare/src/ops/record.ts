@@ -176,8 +176,10 @@ export interface Operator<A = unknown> {
   readonly quant: QuantRole;
   /** Name of the runtime's kernel. */
   readonly packs: string | None;
-  /** Rewrites the node in the form of opset 21 with the same meaning: pushes nodes that define the node's own output names and returns these; or "same" where nothing changed in form or meaning since `opset`. */
-  readonly raise: ((g: Emitter, node: Node, opset: number, s: Site<A> | null) => readonly string[] | "same") | "same";
+  /** Rewrites the node of `opset` in the form of opset `to` (17 to 21) with the same meaning: pushes nodes that define the node's own output names and returns these; or "same" where nothing changed in form or meaning in between. */
+  readonly raise:
+    | ((g: Emitter, node: Node, opset: number, s: Site<A> | null, to: number) => readonly string[] | "same")
+    | "same";
   /** Constants that repeat a size; "none needed" for most. */
   readonly rewrite: ((s: Site<A>, kept: Kept) => Rewrite) | "none needed";
   /** Computes small integer or float outputs from constant inputs, for shape arithmetic; null where it cannot. */

@@ -120,11 +120,11 @@ function flowOf(g: Emitter, s: GradientSite<Reduction>, dy: string): ReductionFl
 }
 
 /** Opset 18's form (ReduceSum: 13's): axes as an input. */
-function raiseAxes(g: Emitter, node: Node, opset: number): readonly string[] | "same" {
+function raiseAxes(g: Emitter, node: Node, opset: number, _: unknown, to: number): readonly string[] | "same" {
   const since = node.op === "ReduceSum" ? 13 : 18;
   const axes = node.attributes.axes;
-  if (opset >= since || axes?.kind !== "ints") return "same";
-  const { axes: _, ...attributes } = node.attributes;
+  if (opset >= since || to < since || axes?.kind !== "ints") return "same";
+  const { axes: _axes, ...attributes } = node.attributes;
   g.push({ ...node, inputs: [node.inputs[0]!, g.ints(axes.value)], attributes });
   return node.outputs;
 }

@@ -1,37 +1,44 @@
-/** Graph of any opset -> the same graph in the form of opset 21, each operator rewritten by its record, bodies included. */
+/** Graph of any opset -> the same graph in the form of a newer one, each operator rewritten by its record, bodies included. */
 import type { Inferred } from "../analyze/infer.js";
 import { infer } from "../analyze/infer.js";
 import { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import type { Graph, Node, Subgraph, Tensor, ValueType } from "../graph/graph.js";
 import { draft } from "../graph/graph.js";
+import { irVersionOf } from "../graph/ir-version.js";
 import { bodiesOf, withBodies } from "../graph/scope.js";
 import { recordOf } from "../ops/registry.js";
 import { siteOf } from "../ops/site.js";
+import { inlineFunctions } from "./inline-functions.js";
 
+/** The opsets that models are raised to: Pare's own nodes are written for the last one, and operators say what differs since the first. */
+export const oldestRaised = 17;
 export const raisedOpset = 21;
 
-/** A model at opset 21 or later comes back unchanged. Throws PareError that names the operators Pare has no record of, or the node that has no newer form. */
-export function raiseOpset(graph: Graph): Graph {
+/**
+ * A model at opset `to` or later comes back unchanged; else its functions are written out where they are called. Throws PareError that names the
+ * operators Pare has no record of, or the node that has no newer form.
+ */
+export function raiseOpset(graph: Graph, to = raisedOpset): Graph {
   const opset = graph.opsets.get("");
-  if (opset === undefined || opset >= raisedOpset) return graph;
-  const strangers = new Set(unknownOperators(graph));
+  if (opset === undefined || opset >= to) return graph;
+  if (!(Number.isInteger(to) && to >= oldestRaised && to <= raisedOpset))
+    throw new PareError(`opset ${to}: models are raised to opset ${oldestRaised} to ${raisedOpset}`);
+  const strangers = new Set([graph, ...graph.functions].flatMap(unknownOperators));
   if (strangers.size > 0)
     throw new PareError(
-      `cannot raise the model from opset ${opset} to ${raisedOpset}: Pare does not know ${[...strangers].sort().join(", ")}`,
+      `cannot raise the model from opset ${opset} to ${to}: Pare does not know ${[...strangers].sort().join(", ")}`,
     );
-  const inferred = infer(graph);
-  const raised = raiseBody(graph, graph, inferred, []);
-  // Opset 21 belongs to IR 10.
+  const whole = inlineFunctions(graph);
   return {
-    ...graph,
-    ...raised,
-    opsets: new Map([...graph.opsets, ["", raisedOpset]]),
-    irVersion: Math.max(graph.irVersion, 10),
+    ...whole,
+    ...raiseBody(whole, whole, infer(whole), to, []),
+    opsets: new Map([...whole.opsets, ["", to]]),
+    irVersion: Math.max(graph.irVersion, irVersionOf(to)),
   };
 }
 
-function unknownOperators(graph: Subgraph): string[] {
+function unknownOperators(graph: Pick<Subgraph, "nodes">): string[] {
   return graph.nodes.flatMap((n) => [
     ...(n.domain === "" && !recordOf(n) ? [n.op] : []),
     ...bodiesOf(n).flatMap(unknownOperators),
@@ -44,7 +51,7 @@ interface Known {
 }
 
 /** `path` tells apart the fresh names of bodies, which could hide one another otherwise. */
-function raiseBody(body: Subgraph, graph: Graph, inferred: Inferred, path: readonly number[]): Subgraph {
+function raiseBody(body: Subgraph, graph: Graph, inferred: Inferred, to: number, path: readonly number[]): Subgraph {
   const scope = inferred.bodies.get(body);
   const known: Known = scope
     ? { typeOf: (name) => scope.typeOf(name) ?? undefined, valueOf: (name) => scope.valueOf(name) ?? undefined }
@@ -54,14 +61,14 @@ function raiseBody(body: Subgraph, graph: Graph, inferred: Inferred, path: reado
   work.nodes = [];
   body.nodes.forEach((n, i) => {
     let bodies = 0;
-    const inner = withBodies(n, (b) => raiseBody(b, graph, inferred, [...path, i, bodies++]));
-    raiseNode(inner, graph.opsets.get("")!, emitter, known);
+    const inner = withBodies(n, (b) => raiseBody(b, graph, inferred, to, [...path, i, bodies++]));
+    raiseNode(inner, graph.opsets.get("")!, to, emitter, known);
   });
   return { ...body, nodes: work.nodes, initializers: work.initializers };
 }
 
-/** Appends the newest form of a node to the emitter's graph; its outputs keep their names. */
-function raiseNode(n: Node, opset: number, emitter: Emitter, known: Known): void {
+/** Appends the newer form of a node to the emitter's graph; its outputs keep their names. */
+function raiseNode(n: Node, opset: number, target: number, emitter: Emitter, known: Known): void {
   const record = n.domain === "" ? recordOf(n) : null;
   const nodes = emitter.graph.nodes;
   if (!record || record.raise === "same") {
@@ -78,7 +85,7 @@ function raiseNode(n: Node, opset: number, emitter: Emitter, known: Known): void
     value: (i) => known.valueOf(n.inputs[i] ?? "") ?? null,
   });
   const start = nodes.length;
-  const results = record.raise(emitter, n, opset, site);
+  const results = record.raise(emitter, n, opset, site, target);
   if (results === "same") {
     emitter.push(n);
     return;
@@ -91,7 +98,7 @@ function raiseNode(n: Node, opset: number, emitter: Emitter, known: Known): void
     if (output === "") return;
     const result = results[k];
     if (result === undefined)
-      throw new PareError(`${n.op} "${n.name}": its form at opset ${raisedOpset} has no output ${k}`);
+      throw new PareError(`${n.op} "${n.name}": its form at opset ${target} has no output ${k}`);
     if (result === output) return;
     if (made.has(result) && !renamed.has(result)) renamed.set(result, output);
     else copies.push([result, output]);

@@ -1,10 +1,11 @@
 /** A simplified float graph and a plan -> the quantized graph; the writers of each format are beside this file. */
 import { PareError } from "../graph/error.js";
 import type { Graph, Node, Subgraph } from "../graph/graph.js";
+import { irVersionOf } from "../graph/ir-version.js";
 import { readNames, withBodies } from "../graph/scope.js";
 import { type Candidate, eligibleNodes } from "./eligible.js";
 import type { Job } from "./job.js";
-import { irVersionOf, lowestOpset } from "./lowest-opset.js";
+import { lowestOpset } from "./lowest-opset.js";
 import { place } from "./place.js";
 import type { LayerPlan, Plan, QuantizedTensor, Target } from "./plan.js";
 import { dataInputs, integerSupport } from "./support.js";

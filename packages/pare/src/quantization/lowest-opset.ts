@@ -120,6 +120,3 @@ export function lowestOpset(graph: Subgraph, present: number): number {
   }
   return Math.min(lowest, present);
 }
-
-/** The IR version that came with an opset. */
-export const irVersionOf = (opset: number): number => (opset >= 21 ? 10 : opset >= 19 ? 9 : opset >= 15 ? 8 : 7);

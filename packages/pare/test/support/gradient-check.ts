@@ -126,6 +126,7 @@ function raiseInto(graph: Draft, p: Place, type: Float): void {
             x: xTypes(p, type),
             value: (k) => (isVariable(p, k) ? null : (p.inputs[k] ?? null)),
           }),
+          21,
         );
   if (raised === "same") emitter.push(node);
 }
