@@ -104,7 +104,7 @@ export async function explain(
 
 /** The form of the float network that the quantized one was made of: simplified, with channels equalised, or as it came. */
 async function matched(float: Graph, quantized: Graph, engine: Engine): Promise<{ sites: Sites; reference: Graph }> {
-  const { graph: simple } = await simplify(widenFloat16(float), { engine, opset: 21 });
+  const { graph: simple } = await simplify(widenFloat16(float), { engine, opset: "newest" });
   const forms = [simple, orNull(() => equalize(simple)), float].filter((g) => g !== null);
   const all: { sites: Sites; reference: Graph }[] = [];
   for (const reference of forms) all.push({ sites: await sitesOf(quantized, reference, engine), reference });

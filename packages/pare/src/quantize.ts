@@ -62,7 +62,7 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
   const { samples = null, target = "ort-node", log = () => {} } = options;
   refuseQuantized(graph);
   const notes: string[] = [];
-  const simple = await simplify(widenFloat16(graph), { engine, opset: 21 });
+  const simple = await simplify(widenFloat16(graph), { engine, opset: "newest" });
   notes.push(...simple.notes);
   const net = simple.graph;
   const candidates = eligibleNodes(net, target);

@@ -25,8 +25,11 @@ export interface SimplifyOptions {
   readonly engine?: Engine;
   /** Dims of inputs from now on, in place of what the file leaves open: the result takes these and no others. */
   readonly inputs?: Readonly<Record<string, readonly number[]>>;
-  /** The model is raised to this opset, 17 to 21. As it is unless given, or below 7, which nothing executes any more: then raised to 21. */
-  readonly opset?: number;
+  /**
+   * The model is raised to this opset, 17 to 21, or refused; "newest": to 21 where it is below and Pare knows how, else a note says why not. Left out:
+   * the model keeps its own, except below 7, which nothing executes any more.
+   */
+  readonly opset?: number | "newest";
 }
 export interface Simplified {
   readonly graph: Graph;
@@ -48,8 +51,8 @@ export async function simplify(graph: Graph, options: SimplifyOptions = {}): Pro
   let now = uniqueNames(liftConstants(dropInitializerInputs(graph)));
   if (options.inputs) now = withInputs(now, options.inputs);
   const opset = graph.opsets.get("") ?? 1;
-  if (options.opset !== undefined) now = raisedTo(now, opset, options.opset);
-  else if (opset < oldestRun) now = raisedIfKnown(now, notes);
+  if (typeof options.opset === "number") now = raisedTo(now, opset, options.opset);
+  else if (options.opset === "newest" || opset < oldestRun) now = raisedIfKnown(now, notes);
   for (let size = sizeOf(now), round = 0; round < 8; round++) {
     now = dropDeadNodes(mergeEqual(hoistConstants(dropNoOps(inlineBranches(settleShapes(now))))));
     const folded = dropDeadNodes(mergeEqual(hoistConstants(await foldConstants(now, evaluator(engine)))));

@@ -218,4 +218,10 @@ test("operators that Pare does not know pass through untouched; raising such a m
   const old = await simplify(model([node("NotYetThere", ["x"], ["y"])], {}, ["n"], 6), { engine: ortNode });
   assert.equal(old.graph.opsets.get(""), 6);
   assert.match(old.notes.join(), /opset stays 6.*NotYetThere/);
+  const kept = await simplify(standard, { engine: ortNode, opset: "newest" });
+  assert.equal(kept.graph.opsets.get(""), 13);
+  assert.match(kept.notes.join(), /opset stays 13.*NotYetThere/);
+  const newer = model([node("Sqrt", ["x"], ["y"])], {}, ["n"], 22);
+  assert.equal((await simplify(newer, { engine: ortNode, opset: "newest" })).graph.opsets.get(""), 22);
+  await assert.rejects(simplify(newer, { engine: ortNode, opset: 21 }), /opset 21: the model is of opset 22/);
 });
