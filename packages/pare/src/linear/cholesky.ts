@@ -7,17 +7,52 @@ export function cholesky(a: Matrix): Matrix {
   const n = a.rows;
   const out = matrix(n, n);
   const l = out.data;
-  for (let i = 0; i < n; i++)
-    for (let j = 0; j <= i; j++) {
-      const rest = a.data[i * n + j]! - dotAt(l, i * n, l, j * n, j);
-      if (j < i) l[i * n + j] = rest / l[j * n + j]!;
-      else if (rest > 0) l[i * n + i] = Math.sqrt(rest);
-      else
+  for (let top = 0; top < n; top += 4) {
+    const below = Math.min(top + 4, n);
+    const block = below - top === 4 ? top : 0;
+    if (block > 0) fourRows(a.data, l, n, top);
+    for (let i = top; i < below; i++) {
+      for (let j = block; j < i; j++)
+        l[i * n + j] = (a.data[i * n + j]! - dotAt(l, i * n, l, j * n, j)) / l[j * n + j]!;
+      const rest = a.data[i * n + i]! - dotAt(l, i * n, l, i * n, i);
+      if (!(rest > 0))
         throw new PareError(
           `a ${n} x ${n} matrix is not positive definite at row ${i}: give more samples, or a larger ridge`,
         );
+      l[i * n + i] = Math.sqrt(rest);
     }
+  }
   return out;
+}
+
+/** Rows top to top + 3 of L left of their diagonal block, four by two elements at a time: one at a time would wait for memory. */
+function fourRows(a: Float64Array, l: Float64Array, n: number, top: number): void {
+  const [p, q, r, s] = [top * n, (top + 1) * n, (top + 2) * n, (top + 3) * n];
+  for (let j = 0; j < top; j += 2) {
+    const [c, d] = [j * n, (j + 1) * n];
+    let [pc, qc, rc, sc, pd, qd, rd, sd] = [a[p + j]!, a[q + j]!, a[r + j]!, a[s + j]!, 0, 0, 0, 0];
+    for (let m = 0; m < j; m++) {
+      const [x, y] = [l[c + m]!, l[d + m]!];
+      const [e, f, g, h] = [l[p + m]!, l[q + m]!, l[r + m]!, l[s + m]!];
+      pc -= e * x;
+      qc -= f * x;
+      rc -= g * x;
+      sc -= h * x;
+      pd += e * y;
+      qd += f * y;
+      rd += g * y;
+      sd += h * y;
+    }
+    const [first, second, across] = [1 / l[c + j]!, 1 / l[d + j + 1]!, l[d + j]!];
+    l[p + j] = pc * first;
+    l[q + j] = qc * first;
+    l[r + j] = rc * first;
+    l[s + j] = sc * first;
+    l[p + j + 1] = (a[p + j + 1]! - pd - l[p + j]! * across) * second;
+    l[q + j + 1] = (a[q + j + 1]! - qd - l[q + j]! * across) * second;
+    l[r + j + 1] = (a[r + j + 1]! - rd - l[r + j]! * across) * second;
+    l[s + j + 1] = (a[s + j + 1]! - sd - l[s + j]! * across) * second;
+  }
 }
 
 /** U [n n], upper, with U^T U the inverse of `a`: rows and columns in reverse, a = L L^T gives U = L^-1 in reverse. Throws as `cholesky` does. */

@@ -5,13 +5,14 @@
  * Frantar, Ashkboos, Hoefler, Alistarh: GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers, ICLR 2023; algorithm 1.
  *
  * Differs from the paper:
- * - The factor of the inverse Hessian comes from a Cholesky factorisation from the last row up, without inverting the Hessian.
+ * - Nothing is inverted: errors are made up for by a Cholesky factor of the Hessian itself, its inputs from the last to the first. With the factor of the
+ *   inverse these are the same numbers, but for rounding.
  * - Inputs go in the order of falling energy (the authors' "act order"), on scales that are fixed before ("static groups"), so blocks stay whole.
  * - Inputs that were never seen keep their nearest codes instead of zero: there may be more in the data than in its samples.
- * - Rows are updated at once, not in lazy batches: matrices are small here.
+ * - A row is updated when its turn comes, by all errors before it, not in lazy batches.
  */
 import { PareError } from "../../graph/error.js";
-import { inverseFactor } from "../../linear/cholesky.js";
+import { cholesky } from "../../linear/cholesky.js";
 import { matrix } from "../../linear/matrix.js";
 import { groupsOf, quantizeTensor, roundToEven } from "../../quantization/grid.js";
 import type { Grid, QuantizedTensor } from "../../quantization/plan.js";
@@ -56,37 +57,44 @@ export function gptq(
     const order = orderOf(own, k, options.byEnergy ?? true);
     const factor = dampedFactor(own, order, options.damping ?? 0.01);
     const at = (i: number, o: number) => (byRow ? order[i]! * n + o : (g * n + o) * k + order[i]!);
-    const w = new Float64Array(k * n);
-    for (let i = 0; i < k; i++) for (let o = 0; o < n; o++) w[i * n + o] = values[at(i, o)]!;
-    const round = (i: number, o: number): number => {
-      const index = at(i, o);
-      const [scale, zero] = [grid.scale[of(index)]!, grid.zeroPoint[of(index)]!];
-      const code = Math.min(grid.range[1], Math.max(grid.range[0], roundToEven(w[i * n + o]! / scale) + zero));
-      codes[index] = code;
-      return (code - zero) * scale;
-    };
-    compensate(w, factor, k, n, round);
+    const [low, high] = grid.range;
+    const error = new Float64Array(k * n);
+    const owed = new Float64Array(n);
+    for (let i = 0; i < k; i++) {
+      gather(owed, factor, error, i, k, n);
+      const pivot = factor[(k - 1 - i) * (k + 1)]!;
+      for (let o = 0; o < n; o++) {
+        const index = at(i, o);
+        const group = of(index);
+        const [scale, zero] = [grid.scale[group]!, grid.zeroPoint[group]!];
+        const wanted = values[index]! + owed[o]! / pivot;
+        const code = Math.min(high, Math.max(low, roundToEven(wanted / scale) + zero));
+        codes[index] = code;
+        error[i * n + o] = values[index]! - (code - zero) * scale;
+      }
+    }
   }
   return { dims, grid, codes };
 }
 
-/** Rounds the rows of w [k n] one after another; rows that follow make up for the error of those before. */
-function compensate(
-  w: Float64Array,
-  factor: Float64Array,
-  k: number,
-  n: number,
-  round: (i: number, o: number) => number,
-): void {
-  const error = new Float64Array(n);
-  for (let i = 0; i < k; i++) {
-    const pivot = factor[i * k + i]!;
-    // Equation 2, with the row of the factor for the row of the inverse (step 3 of the paper).
-    for (let o = 0; o < n; o++) error[o] = (w[i * n + o]! - round(i, o)) / pivot;
-    for (let j = i + 1; j < k; j++) {
-      const f = factor[i * k + j]!;
-      if (f !== 0) for (let o = 0, to = j * n; o < n; o++, to++) w[to]! -= f * error[o]!;
-    }
+/**
+ * owed [n]: what the errors [k n] of the inputs before the i-th leave in the i-th row of the factor's product with them. Four rows at a time, since reading
+ * and writing `owed` costs as much as a product.
+ */
+function gather(owed: Float64Array, factor: Float64Array, error: Float64Array, i: number, k: number, n: number): void {
+  owed.fill(0);
+  const column = k - 1 - i;
+  const of = (j: number): number => factor[(k - 1 - j) * k + column]!;
+  let j = 0;
+  for (; j + 3 < i; j += 4) {
+    const [a, b, c, d] = [of(j), of(j + 1), of(j + 2), of(j + 3)];
+    const [p, q, r, s] = [j * n, (j + 1) * n, (j + 2) * n, (j + 3) * n];
+    for (let o = 0; o < n; o++)
+      owed[o]! += a * error[p + o]! + b * error[q + o]! + c * error[r + o]! + d * error[s + o]!;
+  }
+  for (; j < i; j++) {
+    const a = of(j);
+    for (let o = 0; o < n; o++) owed[o]! += a * error[j * n + o]!;
   }
 }
 
@@ -95,7 +103,10 @@ function orderOf(moments: Float64Array, k: number, byEnergy: boolean): readonly 
   return byEnergy ? order.sort((a, b) => moments[b * k + b]! - moments[a * k + a]! || a - b) : order;
 }
 
-/** The upper triangular U with H^-1 = U^T U, where H are the damped moments in the given order. Damping grows until H is positive definite. */
+/**
+ * L, lower triangular, with L L^T the damped moments, inputs in reverse of the given order: what errors e do to the product is |L^T e|^2, of which each
+ * input's row holds it and those before it. Damping grows until there is one.
+ */
 function dampedFactor(moments: Float64Array, order: readonly number[], damping: number): Float64Array {
   const k = order.length;
   let mean = 0;
@@ -103,11 +114,13 @@ function dampedFactor(moments: Float64Array, order: readonly number[], damping: 
   if (!Number.isFinite(mean)) throw new PareError("GPTQ: the second moments of the data are not finite");
   for (let share = damping; ; share = Math.max(share, 1e-6) * 10) {
     const h = matrix(k, k);
-    for (let i = 0; i < k; i++) for (let j = 0; j < k; j++) h.data[i * k + j] = moments[order[i]! * k + order[j]!]!;
-    for (let i = 0; i < k; i++)
+    for (let i = 0; i < k; i++) {
+      const from = order[k - 1 - i]! * k;
+      for (let j = 0; j < k; j++) h.data[i * k + j] = moments[from + order[k - 1 - j]!]!;
       h.data[i * k + i] = h.data[i * k + i]! > 0 ? h.data[i * k + i]! + share * mean : mean || 1;
+    }
     try {
-      return inverseFactor(h).data;
+      return cholesky(h).data;
     } catch {
       if (share > 1e6)
         throw new PareError("GPTQ: the second moments of the data are no second moments: not symmetric, or not finite");
