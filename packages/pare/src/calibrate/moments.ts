@@ -14,6 +14,8 @@ export interface MomentsOptions {
   readonly threads?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly done: number; readonly of: number }) => void;
+  /** Rows enough for k inputs, over all samples; 16384, or 8 k where that is more, unless given. */
+  readonly enoughRows?: (k: number) => number;
 }
 
 /** Of the rows X [r k] that a constant W is multiplied with, X W. */
@@ -31,9 +33,11 @@ export interface Moments {
 }
 
 /** Rows enough for a matrix of k x k, over all samples; of large values evenly spaced ones are taken. */
-const enoughRows = (k: number): number => Math.max(2 ** 14, 8 * k);
+const usualRows = (k: number): number => Math.max(2 ** 14, 8 * k);
 /** Of one sample no fewer than these, where there are as many. */
 const fewestRows = 64;
+/** Samples that share a run, where they can: their products are summed before they leave onnxruntime. */
+const together = 8;
 
 /**
  * Moments by key. `keys`: first outputs of MatMul, Gemm or Conv nodes of the main graph, one of whose operands is an initialiser. Each takes
@@ -60,11 +64,14 @@ export async function secondMoments(
   const session = await options.engine.load(d, { threads: options.threads ?? 1 });
   try {
     const totals = new Map<string, { -readonly [K in keyof Moments]: Moments[K] }>();
-    for (let i = 0; i < samples.length; i++) {
+    for (let done = 0; done < samples.length; ) {
       options.signal?.throwIfAborted();
-      const run = await session.run(samples.feeds(i));
+      const several = Array.from({ length: Math.min(together, samples.length - done) }, (_, i) => done + i);
+      const batch = several.length > 1 ? samples.batch(several) : null;
+      const run = await session.run(batch ?? samples.feeds(done));
+      const which = batch ? `one of the samples ${done} to ${several.at(-1)}` : `sample ${done}`;
       for (const [at, f] of factors.entries()) {
-        const [products, sums, rows] = [names[at]!.products, names[at]!.sums, names[at]!.rows].map((n) => run[n]!);
+        const [products, sums] = [names[at]!.products, names[at]!.sums].map((n) => run[n]!);
         const [groups, inputs] = products!.dims as [number, number];
         const into = totals.get(f.key) ?? {
           inputs,
@@ -74,15 +81,16 @@ export async function secondMoments(
           sums: new Float64Array(groups * inputs),
         };
         totals.set(f.key, into);
-        into.rows += Number(rows!.data[0]);
+        into.rows += Number(run[names[at]!.rows]!.data[0]);
         add(
           into.products,
           products!,
-          () => `${f.where}: its input has infinite or undefined moments for sample ${i} of ${samples.name}`,
+          () => `${f.where}: its input has infinite or undefined moments for ${which} of ${samples.name}`,
         );
         add(into.sums, sums!, () => f.where);
       }
-      options.onProgress?.({ done: i + 1, of: samples.length });
+      done += batch ? several.length : 1;
+      options.onProgress?.({ done, of: samples.length });
     }
     return totals;
   } finally {
@@ -138,13 +146,16 @@ function factorOf(graph: Graph, key: string): Factor {
   return { key, node, where, data, half, lies: columns ? "columns" : "rows" };
 }
 
-/** Every how-manieth row, or position along each axis of a Conv, is taken: by the first sample's sizes. */
+/** Every how-manieth row, or position along each axis of a Conv, is taken of each factor's data. */
+type Steps = readonly number[];
+
+/** By the first sample's sizes. */
 async function stepsFor(
   graph: Graph,
   factors: readonly Factor[],
   samples: Samples,
-  { engine, threads }: MomentsOptions,
-): Promise<number[]> {
+  { engine, threads, enoughRows = usualRows }: MomentsOptions,
+): Promise<Steps[]> {
   const value = (f: Factor): string => (typeof f.lies === "string" ? f.data : f.key);
   const d = withOutputs(graph, factors.map(value));
   const e = new Emitter(d, "float32", "moments/");
@@ -162,29 +173,35 @@ async function stepsFor(
         : dims.at(f.lies === "rows" ? -1 : -2)!;
       const rows = conv ? size / dims[1]! : size / k;
       const wanted = Math.max(fewestRows, enoughRows(k) / samples.length);
-      if (!conv) return Math.max(1, Math.floor(rows / wanted));
-      return hasAutoPad(f.node) ? 1 : Math.max(1, Math.floor((rows / wanted) ** (1 / (dims.length - 2))));
+      const spare = Math.max(1, Math.floor(rows / wanted));
+      if (!conv) return [spare];
+      return hasAutoPad(f.node) ? dims.slice(2).map(() => 1) : spreadOver(dims.length - 2, spare);
     });
   } finally {
     await session.release();
   }
 }
+/** As even steps along `axes` axes as have a product of at most `most`, the larger ones last. */
+function spreadOver(axes: number, most: number): number[] {
+  const each = Math.floor(most ** (1 / axes) + 1e-9);
+  const steps = Array<number>(axes).fill(each);
+  for (let a = axes - 1; a >= 0 && (each + 1) ** (axes - a) * each ** a <= most; a--) steps[a] = each + 1;
+  return steps;
+}
 function hasAutoPad({ attributes: { auto_pad: pad } }: Node): boolean {
   return pad?.kind === "string" && pad.value !== "NOTSET" && pad.value !== "VALID";
 }
 
-/** Appends what gives [g k k], [g k] and the number of rows. */
-function emit(e: Emitter, f: Factor, step: number): { products: string; sums: string; rows: string } {
+/** Appends what gives [g k k], [g k] and the number of rows [1]. */
+function emit(e: Emitter, f: Factor, steps: Steps): { products: string; sums: string; rows: string } {
   const x = f.half ? e.cast(f.data, "float32") : f.data;
-  // [n g k r]: columns of k.
-  const columns = typeof f.lies === "string" ? vectors(e, x, f.lies, step) : patches(e, x, f, f.lies, step);
-  const products = e.op("MatMul", [columns, e.transpose(columns, [0, 1, 3, 2])]);
-  const shape = e.op("Shape", [columns]);
-  const at = (i: number): string => e.op("Gather", [shape, e.ints([i])], { axis: 0 });
+  // [n g k r]: columns of k, then those of all n beside one another.
+  const columns = typeof f.lies === "string" ? vectors(e, x, f.lies, steps[0]!) : patches(e, x, f, f.lies, steps);
+  const all = e.reshape(e.transpose(columns, [1, 2, 0, 3]), [0, 0, -1]);
   return {
-    products: e.reduceSum(products, [0]),
-    sums: e.reduceSum(columns, [0, 3]),
-    rows: e.op("Mul", [at(0), at(3)]),
+    products: e.op("MatMul", [all, e.transpose(all, [0, 2, 1])]),
+    sums: e.reduceSum(all, [2]),
+    rows: e.op("Gather", [e.op("Shape", [all]), e.ints([2])], { axis: 0 }),
   };
 }
 
@@ -204,7 +221,7 @@ function vectors(e: Emitter, x: string, lies: "rows" | "columns", step: number):
 }
 
 /** [n g k r]: a Conv whose kernels each pick one element of the window. */
-function patches(e: Emitter, x: string, { node, where }: Factor, weight: readonly number[], step: number): string {
+function patches(e: Emitter, x: string, { node, where }: Factor, weight: readonly number[], steps: Steps): string {
   const [, perGroup, ...kernel] = weight as [number, number, ...number[]];
   const attribute = node.attributes.group;
   const groups = attribute?.kind === "int" ? Number(attribute.value) : 1;
@@ -219,7 +236,7 @@ function patches(e: Emitter, x: string, { node, where }: Factor, weight: readonl
   const picked = e.op("Conv", [x, kernels], {
     group: channels,
     kernel_shape: kernel,
-    strides: given.map((s) => s * step),
+    strides: given.map((s, i) => s * steps[i]!),
     ...(pads ? { pads } : {}),
     ...(dilations ? { dilations } : {}),
     ...(auto_pad ? { auto_pad } : {}),
