@@ -11,8 +11,9 @@ import { observe } from "./observe.js";
 function reluBehind(graph: Graph, name: string): Node | null {
   const readers = graph.nodes.filter((n) => n.inputs.includes(name));
   for (const n of readers) {
-    if (n.op === "Relu" && n.domain === "") return n;
-    if (recordOf(n)?.quant !== "arithmetic") continue;
+    const record = recordOf(n);
+    if (record?.rectifies) return n;
+    if (record?.quant !== "arithmetic") continue;
     const found = reluBehind(graph, n.outputs[0]!);
     if (found) return found;
   }

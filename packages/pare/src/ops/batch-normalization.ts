@@ -20,6 +20,7 @@ const batchNormalization = op<BatchNorm>({
   type: "BatchNormalization",
   zero: scaledZero,
   homogeneous: ofAffine,
+  channelScale: 1,
   untrained: [3, 4],
   domain: "",
   attrs: (r) => ({

@@ -42,6 +42,7 @@ export interface UnarySpec<A> {
   readonly zero?: boolean | ((a: A) => boolean);
   /** f(s x) = s f(x) for s > 0. */
   readonly homogeneous?: true;
+  readonly rectifies?: true;
   readonly moves?: "first";
   readonly kernel?: string;
   readonly type?: (x: ValueType, a: A) => ElementType;
@@ -81,6 +82,7 @@ export function unary<A = unknown>(type: string, spec: UnarySpec<A>): Operator {
     quant: spec.quant,
     zero: (z, s) => z[0] === true && (typeof spec.zero === "function" ? spec.zero(s.a) : spec.zero === true),
     ...(spec.homogeneous ? { homogeneous: ofFirst } : {}),
+    ...(spec.rectifies ? { rectifies: true } : {}),
     ...(spec.moves ? { moves: spec.moves } : {}),
     packs: awaits(spec.kernel ?? type.toLowerCase()),
     raise: spec.raise ?? dropConsumed,

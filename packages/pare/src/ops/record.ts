@@ -188,6 +188,10 @@ export interface Operator<A = unknown> {
   readonly zero?: ZeroRule<A>;
   /** How factors pass through the node; left out: they do not. All outputs that are floats follow it alike. */
   readonly homogeneous?: HomogeneousRule<A>;
+  /** Its output is its input where that is positive, else zero. */
+  readonly rectifies?: true;
+  /** A normalisation: the input that holds one factor for each channel. */
+  readonly channelScale?: number;
   /** Inputs that are constants but no trained parameters: running statistics, scales, zero points. */
   readonly untrained?: readonly number[];
   /** Shape: the elements of its output as lengths, symbols among them. */

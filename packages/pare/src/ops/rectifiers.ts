@@ -16,6 +16,7 @@ const pick = (g: Emitter, condition: string, yes: string, no: string): string =>
 const relu = unary("Relu", {
   zero: true,
   homogeneous: true,
+  rectifies: true,
   grad: (g, { y, dy }) => g.op("ReluGrad", [dy, y], {}, "pare"),
   quant: "passes",
   fold: (x) => Math.max(x, 0),
