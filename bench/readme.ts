@@ -1,5 +1,6 @@
 /** Measurements in bench/results come in; README's tables are made of them. `--check` only says whether they are current. */
 import { readFileSync, writeFileSync } from "node:fs";
+import { table as importance } from "./importance/table.js";
 import { rows as prunedRows } from "./prune/rows.js";
 import { table as prune } from "./prune/table.js";
 import { every, table as ptq, roundingTable } from "./ptq/table.js";
@@ -13,6 +14,7 @@ const results = (name: string) => JSON.parse(readFileSync(at(`bench/results/${na
 const tables: Readonly<Record<string, () => string>> = {
   quality: () => rows(results("quality")),
   "deep-compression": () => publishedRows(results("quality")),
+  importance: () => importance(results("importance")),
   prune: () => prune(results("prune"), prunedRows),
   ptq: () => ptq(results("ptq")),
   "ptq-every": () => every(results("ptq")),
