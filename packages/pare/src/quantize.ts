@@ -49,7 +49,7 @@ export interface Quantized {
 /** Samples that candidates are judged on, at most; fewer where the model takes long. */
 const mostJudged = 32;
 /** After these no further choice of layers and ranges is tried, and no further codes and biases. */
-const searchSeconds = 45;
+const searchSeconds = 60;
 const refineSeconds = 20;
 
 /**

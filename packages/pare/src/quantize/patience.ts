@@ -15,6 +15,10 @@ export class Patience {
     const passed = (performance.now() - this.#started) / 1000;
     return Math.min(this.seconds - (user + system) / 1e6, this.seconds - passed / waits);
   }
+  /** 0 at the start, 1 at the end. */
+  get spent(): number {
+    return 1 - this.#left / this.seconds;
+  }
   get over(): boolean {
     return this.#left <= 0;
   }

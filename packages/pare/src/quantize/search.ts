@@ -21,6 +21,10 @@ const leastGainDb = 0.4;
 const gainPerShareDb = 20;
 /** Suspects that are tried in float one by one. */
 const suspects = 6;
+/** Layers at the front that are tried in float together, where integers lose much: each alone may gain nothing, since the next rounds as coarsely. */
+const fronts = [1, 2, 4];
+/** Of the search's time: once this is spent, what is left is for ranges and layers, not for further forms of the network. */
+const formShare = 1 / 3;
 
 export interface Searched {
   readonly bench: Workbench;
@@ -131,7 +135,7 @@ export async function searchIntegers(
   told(found, "all operators");
   // Another form of the network costs a calibration: where the first does well it is not asked.
   for (const form of forms) {
-    if (db(found.best) >= wellDb || patience.over) break;
+    if (db(found.best) >= wellDb || patience.spent > formShare) break;
     const bench = await form();
     if (!bench) continue;
     const best = await bench.judge({ ...start, choices: integerChoices(bench.candidates, "all") });
@@ -184,6 +188,11 @@ async function relieve(
   let best = start;
   if (db(best) >= goodDb || !bench.samples || patience.over) return best;
   const shares = sharesOf(bench);
+  if (db(best) < fairDb) {
+    best = await freeFront(bench, best, shares, patience);
+    told(best);
+  }
+  if (db(best) >= goodDb || patience.over) return best;
   const ranked = await suspected(bench, best);
   for (const c of ranked.slice(0, suspects)) {
     if (db(best) >= goodDb || patience.over) break;
@@ -196,6 +205,32 @@ async function relieve(
     choices.set(c.key, stored(c, `on integers it costs ${gain.toFixed(1)} dB`));
     best = relieved;
     told(best);
+  }
+  return best;
+}
+
+/** The first layers in float, as many as gain most, with all that stands before and between them. */
+async function freeFront(
+  bench: Workbench,
+  start: Judged,
+  shares: ReadonlyMap<string, number>,
+  patience: Patience,
+): Promise<Judged> {
+  const candidates = new Map(bench.candidates.map((c) => [c.key, c]));
+  const keys = bench.net.nodes.map((n) => n.outputs.find(Boolean) ?? "");
+  const products = keys.flatMap((key, i) => (candidates.get(key)?.role === "weights" ? [i] : []));
+  let best = start;
+  for (const count of fronts) {
+    if (patience.over || products.length <= count) break;
+    const choices = new Map(start.attempt.choices);
+    let share = 0;
+    for (const key of keys.slice(0, products[count])) {
+      if (choices.get(key)?.format !== "int8") continue;
+      choices.set(key, stored(candidates.get(key)!, `with the first ${count} layers on integers too much is lost`));
+      share += shares.get(key) ?? 0;
+    }
+    const freed = await bench.judge({ ...start.attempt, choices });
+    if (better(freed, start, Math.max(leastGainDb, gainPerShareDb * share)) && better(freed, best)) best = freed;
   }
   return best;
 }
