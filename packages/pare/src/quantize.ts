@@ -126,7 +126,7 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
   const result = await found.bench.make(found.best.attempt);
   const limits = await limitFacts(plain, found, options, stopped, toBytes(result).length);
   for (const l of limits) if (!l.held) notes.push(missed(l));
-  const layers = await layerFacts(found, result, candidates, stopped);
+  const { layers, kernels } = await layerFacts(found, result, candidates, stopped);
   return {
     graph: result,
     notes,
@@ -136,6 +136,7 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
       format: format === "int8" ? widest(found.best.attempt.choices) : format,
       sizeBytes: [toBytes(graph).length, toBytes(result).length],
       layers,
+      kernels,
       quantized: layers.filter((l) => l.format !== "float").length,
       eligible: eligible.length,
       snrDb: found.best.verdict.snrDb,

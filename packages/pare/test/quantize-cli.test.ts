@@ -49,6 +49,15 @@ test("quantize writes a smaller model, says so by its schema, and is recognised 
   assert.equal(facts.sizeBytes[0], statSync(at("net.onnx")).size);
   assert.equal(facts.sizeBytes[1], statSync(at("small.onnx")).size);
   assert.ok(facts.sizeBytes[1] < 0.6 * facts.sizeBytes[0], `${facts.sizeBytes}`);
+  assert.ok(facts.kernels.integers > 0 && facts.kernels.conversion > 0, JSON.stringify(facts.kernels));
+  const convolutions = facts.layers.filter(
+    (l: { op: string; format: string }) => l.op === "Conv" && l.format === "int8",
+  );
+  assert.ok(convolutions.length > 0);
+  assert.ok(
+    convolutions.every((l: { kernel: string }) => l.kernel === "QLinearConv"),
+    JSON.stringify(convolutions),
+  );
   assert.ok(facts.quantized > 0 && facts.snrDb > 20 && facts.peakBytes > 1e6);
   assert.ok(!existsSync(at("small.onnx.search.json")), "a finished search leaves no state");
   const again = pare("quantize", "small.onnx", "--data", "data.mjs", "-o", "smaller.onnx");
@@ -64,6 +73,7 @@ test("quantize writes a smaller model, says so by its schema, and is recognised 
 
   const why = json("explain", "net.onnx", "small.onnx", "--data", "data.mjs");
   assert.ok(why.layers.length > 5 && why.layers[0].fix.length > 10);
+  assert.ok(why.integerShare > 0 && why.conversionShare > 0, JSON.stringify([why.integerShare, why.conversionShare]));
   assert.match(pare("explain", "net.onnx", "small.onnx", "--data", "data.mjs").out, /to do:/);
 });
 
@@ -71,6 +81,7 @@ test("without data weights alone are stored in fewer bits, and that is said", ()
   const run = pare("quantize", "net.onnx", "-o", "weights.onnx", "--json");
   assert.equal(run.code, 0, run.err);
   assert.equal(JSON.parse(run.out).format, "weights8");
+  assert.equal(JSON.parse(run.out).kernels, null, "nothing was run");
   assert.match(run.err, /no data was given/);
 });
 

@@ -123,17 +123,29 @@ Examples:
 
 type Facts = Awaited<ReturnType<typeof quantize>>["facts"];
 function textOf(facts: Facts, output: string): string {
-  const { layers, limits, sizeBytes, format, quantized, eligible, snrDb, agreement } = facts;
+  const { layers, kernels, limits, sizeBytes, format, quantized, eligible, snrDb, agreement } = facts;
   const [before, after] = sizeBytes;
   const same = agreement === null ? "" : `, same class ${(100 * agreement).toFixed(1)} %`;
   const noise = snrDb === null ? "not measured" : `${snrDb.toFixed(1)} dB${same}`;
   return [
     textTable(
-      layers.map((l) => [l.name, l.op, l.format, l.snrDb === null ? "–" : `${l.snrDb.toFixed(1)} dB`, l.reason]),
-      ["layer", "operator", "format", "signal to noise", "why"],
+      layers.map((l) => [
+        l.name,
+        l.op,
+        l.format,
+        l.kernel ?? "–",
+        l.snrDb === null ? "–" : `${l.snrDb.toFixed(1)} dB`,
+        l.reason,
+      ]),
+      ["layer", "operator", "format", "kernel", "signal to noise", "why"],
     ),
     "",
     `${format}: ${quantized} of ${eligible} layers, signal to noise ${noise}`,
+    ...(kernels
+      ? [
+          `onnxruntime's profile: ${kernels.integers} nodes run on integers, ${kernels.floats} in float, ${kernels.conversion} change between them`,
+        ]
+      : []),
     ...limits.map((l) => `${l.name} ${l.allowed}: ${l.held ? "held" : "NOT MET"}, ${l.reached ?? "not measured"}`),
     `${before.toLocaleString("en-US")} to ${after.toLocaleString("en-US")} bytes (${(after / before).toFixed(2)}): ${output}`,
   ].join("\n");

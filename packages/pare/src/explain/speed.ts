@@ -1,12 +1,11 @@
 /** Two models and feeds enter; how long each takes, and what keeps parts of the quantized one in float, leave. */
 import type { Engine, NDArray } from "../engine/engine.js";
 import { latency } from "../engine/latency.js";
-import { type KernelRun, kernelRuns } from "../engine/ort-node-profile.js";
-import type { Graph, Node, Subgraph } from "../graph/graph.js";
-import { withBodies } from "../graph/scope.js";
+import type { Graph, Node } from "../graph/graph.js";
 import type { Candidate } from "../quantization/eligible.js";
+import { ranNodes } from "../quantization/kernels.js";
 import { integerSupport } from "../quantization/support.js";
-import { keyOf, type Wiring } from "../quantization/wiring.js";
+import type { Wiring } from "../quantization/wiring.js";
 import type { RoundedValue, Site } from "./sites.js";
 
 export interface Slow {
@@ -27,13 +26,6 @@ export interface Speed {
   readonly float: readonly Slow[];
 }
 
-const conversions = new Set(["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast"]);
-const inside = new Set(["DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat"]);
-const onIntegers = ({ kernel, inputs }: KernelRun): boolean =>
-  inside.has(kernel) ||
-  /^(QLinear|QGemm)/.test(kernel) ||
-  (!conversions.has(kernel) && /^u?int8$/.test(inputs[0] ?? ""));
-
 export async function speedOf(
   models: readonly [Graph, Graph],
   feeds: Readonly<Record<string, NDArray>>,
@@ -44,23 +36,20 @@ export async function speedOf(
   const [once] = await latency(engine, models.slice(0, 1), { runs: 3, feeds });
   const runs = Math.max(5, Math.min(100, Math.round(500 / Math.max(0.01, once!.medianMs))));
   const [a, b] = await latency(engine, models, { runs, feeds });
-  const keys: string[] = [];
-  const ran = await kernelRuns({ ...models[1], ...numbered(models[1], keys) }, feeds);
+  const ran = await ranNodes(models[1], feeds);
   const total = ran.reduce((sum, r) => sum + r.microseconds, 0) || 1;
   const values = sites.filter((s): s is RoundedValue => s.kind === "value");
   const reasons = new Map(candidates.map((c) => [c.key, c]));
-  const after = new Map(values.map((v) => [v.raw, v.rounded]));
   const slow = new Map<string, { op: string; count: number; share: number; why: string }>();
   let [integer, converting] = [0, 0];
   for (const run of ran) {
     const share = run.microseconds / total;
-    if (onIntegers(run)) integer += share;
-    else if (conversions.has(run.kernel)) converting += share;
+    if (run.on === "integers") integer += share;
+    else if (run.on === "conversion") converting += share;
     else {
-      const key = keys[Number(/^#(\d+)#/.exec(run.node)?.[1])] ?? "";
-      const node = wiring.producer.get(key)?.node;
+      const node = wiring.producer.get(run.value ?? "")?.node;
       const op = node?.op ?? run.kernel;
-      const candidate = reasons.get(key) ?? reasons.get(after.get(key) ?? "");
+      const candidate = reasons.get(run.value ?? "") ?? reasons.get(run.key ?? "");
       const why = whyFloat(node, candidate, values);
       const known = slow.get(`${op} ${why}`) ?? { op, count: 0, share: 0, why };
       slow.set(`${op} ${why}`, { ...known, count: known.count + 1, share: known.share + share });
@@ -82,13 +71,4 @@ function whyFloat(node: Node | undefined, candidate: Candidate | undefined, valu
   if (rounded)
     return "its output, or another of its inputs, is not rounded: onnxruntime runs a node on integers only between QuantizeLinear and DequantizeLinear on all sides";
   return "its inputs are not rounded: it was kept in float when the model was quantized";
-}
-
-/** The graph with nodes named by number, and the number's first output in `keys`. */
-function numbered(body: Subgraph, keys: string[]): Subgraph {
-  const nodes = body.nodes.map((n): Node => {
-    const inner = withBodies(n, (b) => numbered(b, keys));
-    return { ...inner, name: `#${keys.push(keyOf(n)) - 1}#` };
-  });
-  return { ...body, nodes };
 }

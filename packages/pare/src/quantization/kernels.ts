@@ -1,4 +1,4 @@
-/** A quantized graph and feeds -> which of its planned nodes onnxruntime really runs on integers, and what kept the others in float. */
+/** A quantized graph and feeds -> what onnxruntime really runs on integers, by its own profile, and what kept the other planned nodes in float. */
 import type { NDArray } from "../engine/engine.js";
 import { type KernelRun, kernelRuns } from "../engine/ort-node-profile.js";
 import type { Graph, Node, Subgraph } from "../graph/graph.js";
@@ -12,7 +12,7 @@ export interface NodeKernel {
   readonly op: string;
   /** Kernel that ran for it; null where none did under its name. */
   readonly kernel: string | null;
-  /** Its shortest run of several. */
+  /** In a run of the graph. */
   readonly microseconds: number | null;
   readonly integer: boolean;
   /** Why not on integers; "" where it is. */
@@ -21,6 +21,8 @@ export interface NodeKernel {
 export interface KernelReport {
   /** Nodes that ran, by kernel, conversions between float and integer among them. */
   readonly kernels: ReadonlyMap<string, number>;
+  /** The same nodes by what they work on. */
+  readonly counts: Readonly<Record<RanNode["on"], number>>;
   /** Every candidate that can take a format. */
   readonly nodes: readonly NodeKernel[];
   /** How many of `nodes` run on integers. */
@@ -28,30 +30,52 @@ export interface KernelReport {
   readonly eligible: number;
 }
 
-/** Runs of which the shortest counts. */
-const repeats = 5;
+/** A node as onnxruntime ran it. */
+export interface RanNode extends KernelRun {
+  /** What the graph's node of this name computes, before it is rounded; null where onnxruntime made the node itself. */
+  readonly value: string | null;
+  /** The value that carries on what it computes: the rounded one, where it is rounded. */
+  readonly key: string | null;
+  /** What the kernel works on; conversions go between integers and floats. */
+  readonly on: "integers" | "floats" | "conversion";
+}
 
-/** `candidates` and `layers` are those that `quantized` was made by; a float graph with no layers gives its own times. */
+/** Every node that runs, with its time in a run of the graph on one thread, the mean of `repeats`; in a loop that is the sum of its turns. */
+export async function ranNodes(
+  graph: Graph,
+  feeds: Readonly<Record<string, NDArray>>,
+  repeats = 1,
+): Promise<RanNode[]> {
+  const values: string[] = [];
+  const rounded = new Map<string, string>();
+  const named = { ...graph, ...numbered(graph, values, rounded) };
+  const runs = new Map<string, KernelRun>();
+  for (const run of await kernelRuns(named, feeds, repeats)) {
+    const before = runs.get(run.node)?.microseconds ?? 0;
+    runs.set(run.node, { ...run, microseconds: before + run.microseconds / repeats });
+  }
+  return [...runs.values()].map((run) => {
+    const value = values[Number(/^#(\d+)#/.exec(run.node)?.[1])] ?? null;
+    const on = onIntegers(run) ? "integers" : conversions.has(run.kernel) ? "conversion" : "floats";
+    return { ...run, value, key: value === null ? null : (rounded.get(value) ?? value), on };
+  });
+}
+
+/** `candidates` and `layers` are those that `quantized` was made by; a float graph with no layers gives its own times, the mean of `repeats` runs. */
 export async function kernelsOf(
   quantized: Graph,
   candidates: readonly Candidate[],
-  layers: ReadonlyMap<string, LayerPlan>,
+  layers: ReadonlyMap<string, Pick<LayerPlan, "format" | "reason">>,
   feeds: Readonly<Record<string, NDArray>>,
+  repeats = 5,
 ): Promise<KernelReport> {
-  const keys: string[] = [];
-  const named = { ...quantized, ...numbered(quantized, keys) };
-  const runs = new Map<string, KernelRun>();
-  for (const run of await kernelRuns(named, feeds, repeats)) {
-    const before = runs.get(run.node);
-    if (!before || run.microseconds < before.microseconds) runs.set(run.node, run);
-  }
   const kernels = new Map<string, number>();
-  const byKey = new Map<string, KernelRun>();
-  for (const run of runs.values()) {
+  const counts = { integers: 0, floats: 0, conversion: 0 };
+  const byKey = new Map<string, RanNode>();
+  for (const run of await ranNodes(quantized, feeds, repeats)) {
     kernels.set(run.kernel, (kernels.get(run.kernel) ?? 0) + 1);
-    const key = keys[Number(/^#(\d+)#/.exec(run.node)?.[1])];
-    const better = key !== undefined && (!byKey.has(key) || onIntegers(run));
-    if (better) byKey.set(key, run);
+    counts[run.on]++;
+    if (run.key !== null && (!byKey.has(run.key) || run.on === "integers")) byKey.set(run.key, run);
   }
   const nodes = candidates
     .filter((c) => c.formats.length > 0)
@@ -64,12 +88,12 @@ export async function kernelsOf(
       // What multiplies integers here is not what gives the node's value: a Mul and an Add follow.
       if (c.node.op === "Conv" && layers.get(c.key)?.format === "dynamic" && kernels.has("ConvInteger"))
         return { key: c.key, op: c.node.op, kernel: "ConvInteger", microseconds: null, integer: true, why: "" };
-      const integer = run !== null && onIntegers(run);
+      const integer = run?.on === "integers";
       const why = integer ? "" : whyFloat(c, layers.get(c.key), run);
       const [kernel, microseconds] = [run?.kernel ?? null, run?.microseconds ?? null];
       return { key: c.key, op: c.node.op, kernel, microseconds, integer, why };
     });
-  return { kernels, nodes, integer: nodes.filter((n) => n.integer).length, eligible: nodes.length };
+  return { kernels, counts, nodes, integer: nodes.filter((n) => n.integer).length, eligible: nodes.length };
 }
 
 const conversions = new Set(["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast"]);
@@ -80,7 +104,11 @@ const onIntegers = (run: KernelRun): boolean =>
   /^(QLinear|QGemm)/.test(run.kernel) ||
   (!conversions.has(run.kernel) && /^u?int8$/.test(run.inputs[0] ?? ""));
 
-function whyFloat({ why }: Candidate, layer: LayerPlan | undefined, run: KernelRun | null): string {
+function whyFloat(
+  { why }: Candidate,
+  layer: Pick<LayerPlan, "format" | "reason"> | undefined,
+  run: KernelRun | null,
+): string {
   if (!layer || layer.format === "float") return `kept in float: ${layer?.reason || why || "not in the plan"}`;
   if (layer.format.startsWith("weights") || layer.format === "float16")
     return `${layer.format}: only its weights are stored in fewer bits`;
@@ -90,24 +118,21 @@ function whyFloat({ why }: Candidate, layer: LayerPlan | undefined, run: KernelR
   return `onnxruntime ran ${run.kernel} on floats: it found no QuantizeLinear and DequantizeLinear around all that the node reads and gives`;
 }
 
-/** The graph with nodes named by number, and the number's layer in `keys`: the value that carries what the node computes, rounded or not. */
-function numbered(body: Subgraph, keys: string[]): Subgraph {
-  const rounded = roundedNames(body);
+/** The graph with nodes named by number; the number's value goes to `values`, and what it is called once rounded to `rounded`. */
+function numbered(body: Subgraph, values: string[], rounded: Map<string, string>): Subgraph {
+  addRounded(body, rounded);
   const nodes = body.nodes.map((n): Node => {
-    const inner = withBodies(n, (b) => numbered(b, keys));
-    const raw = keyOf(n);
-    return { ...inner, name: `#${keys.push(rounded.get(raw) ?? raw) - 1}#` };
+    const inner = withBodies(n, (b) => numbered(b, values, rounded));
+    return { ...inner, name: `#${values.push(keyOf(n)) - 1}#` };
   });
   return { ...body, nodes };
 }
 /** Value before QuantizeLinear -> value after DequantizeLinear. */
-function roundedNames(body: Subgraph): Map<string, string> {
+function addRounded(body: Subgraph, names: Map<string, string>): void {
   const source = new Map<string, string>();
-  const names = new Map<string, string>();
   for (const n of body.nodes) {
     if (n.op === "QuantizeLinear") source.set(n.outputs[0]!, n.inputs[0]!);
     const from = n.op === "DequantizeLinear" ? source.get(n.inputs[0]!) : undefined;
     if (from !== undefined) names.set(from, n.outputs[0]!);
   }
-  return names;
 }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { compare } from "../compare.js";
 import type { Graph } from "../graph/graph.js";
 import type { Candidate } from "../quantization/eligible.js";
+import type { KernelReport } from "../quantization/kernels.js";
 import { dropOf, type Limits, ratiosToFloat } from "./limits.js";
 import type { Searched } from "./search.js";
 import type { Choices, Workbench } from "./workbench.js";
@@ -21,8 +22,12 @@ export const quantization = z.object({
       format: z.string(),
       reason: z.string(),
       snrDb: z.number().nullable(),
+      /** What onnxruntime ran for it; null where nothing was run, or nothing under its name. */
+      kernel: z.string().nullable(),
     }),
   ),
+  /** Nodes of the result by what onnxruntime's own profile of one run says they work on; null where nothing was run. */
+  kernels: z.object({ integers: z.number().int(), floats: z.number().int(), conversion: z.number().int() }).nullable(),
   quantized: z.number().int(),
   eligible: z.number().int(),
   snrDb: z.number().nullable(),
@@ -73,19 +78,30 @@ export function widest(choices: Choices): "int8" | "dynamic" | "weights8" {
   return used.has("int8") ? "int8" : used.has("dynamic") ? "dynamic" : "weights8";
 }
 
-/** What became of every layer that could take a format. */
+/** What onnxruntime runs of the result, as it says itself; null where the search was stopped, there are no samples, or another runtime is meant. */
+async function ranOf({ bench, best }: Searched, result: Graph, stopped: boolean): Promise<KernelReport | null> {
+  const { engine, samples, target } = bench;
+  if (stopped || !samples || target !== "ort-node" || engine.name !== "onnxruntime-node") return null;
+  const { kernelsOf } = await import("../quantization/kernels.js");
+  return kernelsOf(result, bench.candidates, best.attempt.choices, samples.feeds(0), 1);
+}
+
+/** What became of every layer that could take a format, and what runs of the result. */
 export async function layerFacts(
-  { bench, best }: Searched,
+  found: Searched,
   result: Graph,
   candidates: readonly Candidate[],
   stopped: boolean,
-): Promise<QuantizationFacts["layers"]> {
+): Promise<Pick<QuantizationFacts, "layers" | "kernels">> {
+  const { bench, best } = found;
+  const ran = await ranOf(found, result, stopped);
+  const kernelOf = new Map(ran?.nodes.map((n) => [n.key, n.kernel]));
   const snr = new Map<string, number | null>();
   if (bench.reference && !stopped) {
     const { layers, outputs } = await compare(bench.net, result, bench.reference.few(8), { engine: bench.engine });
     for (const l of [...layers, ...outputs]) snr.set(l.name, l.snrDb);
   }
-  return candidates
+  const layers = candidates
     .filter((c) => c.formats.length > 0)
     .map((c) => {
       const choice = best.attempt.choices.get(c.key);
@@ -95,6 +111,8 @@ export async function layerFacts(
         format: choice?.format ?? "float",
         reason: choice?.reason ?? (c.why || "its arithmetic stays in float: only products run on integers"),
         snrDb: snr.get(c.key) ?? null,
+        kernel: kernelOf.get(c.key) ?? null,
       };
     });
+  return { layers, kernels: ran && ran.counts };
 }
