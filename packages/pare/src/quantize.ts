@@ -75,6 +75,8 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
   if (range.reduced) notes.push(range.note);
 
   const reference = samples && (await Reference.of(net, samples, engine, mostJudged));
+  if (reference && options.maxDrop !== undefined && (await reference.judge(net)).agreement === null)
+    throw new PareError("max-drop cannot be told: no output of the model holds scores of classes", "usage");
   const memory: Memory = options.memory ?? new Map();
   const bench = (form: string, network: Graph) =>
     new Workbench(

@@ -1,7 +1,7 @@
 /** Limits of loss, bytes and time: kept where they can be, else the nearest is written and said; a search that was stopped asks nothing twice. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -11,9 +11,11 @@ import { Reference } from "../dist/compare/reference.js";
 import { Random } from "../dist/data/random.js";
 import type { Samples } from "../dist/data/samples.js";
 import { ortNode } from "../dist/engine/ort-node.js";
+import { node } from "../dist/graph/emit.js";
 import { toBytes } from "../dist/graph/encode.js";
 import { read } from "../dist/graph/file.js";
-import type { Graph } from "../dist/graph/graph.js";
+import { draft, emptyGraph, type Graph } from "../dist/graph/graph.js";
+import { floats } from "../dist/graph/tensor.js";
 import { eligibleNodes } from "../dist/quantization/eligible.js";
 import { accurateEnough, dropOf } from "../dist/quantize/limits.js";
 import { type Memory, Workbench } from "../dist/quantize/workbench.js";
@@ -88,6 +90,65 @@ test("layers go to four bits until the file is small enough, and no more of them
   assert.ok(facts.sizeBytes[1] > maxBytes - 20_000, `${facts.sizeBytes[1]}`);
 });
 
+/** y [1 64] of x [1 256] > 0: class 1 is ahead of class 0 by less than any format tells apart. */
+function tied(): Graph {
+  const graph = emptyGraph("tied", 17);
+  graph.inputs.push({ name: "x", type: "float32", shape: [1, 256] });
+  graph.outputs.push({ name: "y", type: "float32", shape: [1, 64] });
+  const w = Float32Array.from({ length: 256 * 64 }, (_, i) => {
+    const [k, o] = [i >> 6, i & 63];
+    return o > 1 ? -0.5 - 0.4 * Math.sin(i) : 0.5 + 0.4 * Math.sin(k) + (o === 1 && k === 7 ? 1e-5 : 0);
+  });
+  graph.initializers.set("w", floats(w, [256, 64]));
+  graph.nodes.push(node("MatMul", ["x", "w"], ["y"]));
+  return graph;
+}
+
+test("where no format keeps max-drop, nothing is written; where no classes are named, it cannot be asked for", () => {
+  writeFileSync(at("tied.onnx"), toBytes(tied()));
+  writeFileSync(
+    at("tied.mjs"),
+    `export function* train() {
+  for (let i = 0; i < 8; i++) yield { x: { data: Float32Array.from({ length: 256 }, (_, k) => 1.5 + Math.sin(i + k)), dims: [1, 256] } };
+}
+export const test = train;`,
+  );
+  const run = (...args: string[]) =>
+    spawnSync(
+      process.execPath,
+      [bin, "quantize", "tied.onnx", "--data", "tied.mjs", "-o", "tied.small.onnx", ...args],
+      {
+        encoding: "utf8",
+        cwd: folder,
+        timeout: 120_000,
+      },
+    );
+  const refused = run("--max-drop", "10%");
+  assert.equal(refused.status, 1, refused.stderr);
+  assert.match(
+    refused.stderr,
+    /max-drop 0.1 cannot be met: the nearest that was found has [\d.]+: nothing was written/,
+  );
+  assert.ok(!existsSync(at("tied.small.onnx")));
+  assert.equal(refused.stdout, "");
+  const forced = run("--max-drop", "10%", "--force", "--json");
+  assert.equal(forced.status, 1, forced.stderr);
+  assert.ok(JSON.parse(forced.stdout).limits[0].reached > 0.1);
+  assert.ok(existsSync(at("tied.small.onnx")));
+
+  const image = draft(network(1));
+  image.outputs = [{ name: image.nodes[0]!.outputs[0]!, type: "float32", shape: [1, 8, 8, 8] }];
+  writeFileSync(at("image.onnx"), toBytes({ ...image, nodes: image.nodes.slice(0, 1) }));
+  const classless = spawnSync(
+    process.execPath,
+    [bin, "quantize", "image.onnx", "--data", "data.mjs", "--max-drop", "1%", "-o", "image.small.onnx"],
+    { encoding: "utf8", cwd: folder, timeout: 120_000 },
+  );
+  assert.equal(classless.status, 2, classless.stderr);
+  assert.match(classless.stderr, /no output of the model holds scores of classes/);
+  assert.ok(!existsSync(at("image.small.onnx")));
+});
+
 /** Inputs between two that a network answers differently, near to where the answer changes. */
 async function undecided(graph: Graph, count: number): Promise<Samples> {
   const random = new Random(5);
@@ -145,6 +206,16 @@ test("layers leave few bits until no more is lost than allowed", async (t) => {
   t.diagnostic(`${before} to ${dropOf(after.best)} with ${left} of ${few.length} layers in four bits`);
   assert.ok(before > 0 && dropOf(after.best)! <= 0.75 * before);
   assert.ok(left < few.length);
+  // Whatever is allowed is kept, and the more it is the fewer layers leave and the smaller is the file.
+  let smaller = { left: -1, bytes: Number.POSITIVE_INFINITY };
+  for (const share of [0, 0.25, 0.5, 0.75, 0.9, 1]) {
+    const { best: kept } = await accurateEnough({ bench, best }, { maxDrop: share * before }, () => {});
+    assert.ok(dropOf(kept)! <= share * before, `${share}: ${dropOf(kept)}`);
+    const now = [...kept.attempt.choices.values()].filter((c) => c.format === "weights4").length;
+    t.diagnostic(`${share}: ${now} in four bits, ${kept.sizeBytes} bytes`);
+    assert.ok(now >= smaller.left && kept.sizeBytes <= smaller.bytes, `${share}: ${now}, ${kept.sizeBytes} bytes`);
+    smaller = { left: now, bytes: kept.sizeBytes };
+  }
   const content = await accurateEnough({ bench, best }, { maxDrop: before }, () => {});
   assert.equal(content.best, best, "nothing leaves where no more is lost than allowed");
   // Nothing is exact enough for less than nothing: what is nearest comes back.

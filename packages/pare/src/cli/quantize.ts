@@ -8,7 +8,7 @@ import { PareError } from "../graph/error.js";
 import { write } from "../graph/file.js";
 import type { Target } from "../quantization/plan.js";
 import { verify } from "../quantization/verify.js";
-import { formats } from "../quantize/facts.js";
+import { formats, missed } from "../quantize/facts.js";
 import type { Memory } from "../quantize/workbench.js";
 import { quantize } from "../quantize.js";
 import { textTable } from "../report/text.js";
@@ -51,13 +51,14 @@ export function quantizeCommand(program: Command): void {
     )
     .option("--max-bytes <n>", "largest file allowed; layers go to four bits until it fits", positive)
     .option("--max-latency <ratio>", "longest run allowed, as a ratio to the float model's, as 0.6 or 60%", ratio)
-    .option("--force", "write the result even where it is larger than the model")
+    .option("--force", "write the result even where it is larger than the model, or loses more than --max-drop")
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
       `
 Without --data only weights are stored in fewer bits. Some tens of samples suffice (--limit, ${usualSamples} unless given); labels are not needed.
-Where a limit (--max-…) cannot be met, the nearest result is written all the same, and the exit code is 1.
+Where --max-drop cannot be met by any layers in float, eight-bit weights or half floats, nothing is written, and the exit code is 1.
+Where --max-bytes or --max-latency cannot be met, the nearest result is written all the same, and the exit code is 1.
 A search that was stopped with Ctrl-C writes the best so far, and goes on when the same command is given again.
 
 Examples:
@@ -106,6 +107,9 @@ Examples:
         throw new PareError(
           `the result would have ${after} bytes, the model has ${before}: nothing was written (--force writes it all the same)`,
         );
+      const drop = facts.limits.find((l) => l.name === "max-drop" && !l.held);
+      if (drop && !stopped && !options.force)
+        throw new PareError(`${missed(drop)}: nothing was written (--force writes it all the same)`);
       const verified = await verify(small, options.target, samples ? [samples.feeds(0)] : []);
       if (verified.runs === false)
         throw new PareError(`the result does not run on ${options.target}, nothing was written: ${verified.note}`);

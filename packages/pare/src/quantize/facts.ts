@@ -65,10 +65,7 @@ export async function limitFacts(
 }
 /** Why a limit is not held, in words for the user. */
 export function missed({ name, allowed, reached }: Limit): string {
-  if (reached === null)
-    return name === "max-drop"
-      ? "max-drop cannot be told: no output of the model holds scores of classes"
-      : `${name} was not measured: the search was stopped`;
+  if (reached === null) return `${name} was not measured: the search was stopped`;
   return `${name} ${allowed} cannot be met: the nearest that was found has ${Number(reached.toPrecision(4))}`;
 }
 
@@ -114,5 +111,5 @@ export async function layerFacts(
         kernel: kernelOf.get(c.key) ?? null,
       };
     });
-  return { layers, kernels: ran && ran.counts };
+  return { layers, kernels: ran?.counts ?? null };
 }

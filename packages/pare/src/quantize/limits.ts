@@ -107,7 +107,11 @@ async function byDamagePerByte(bench: Workbench, best: Judged, patience: Patienc
 }
 const noiseOf = (j: Judged): number => 10 ** (-db(j) / 10);
 
-/** Layers leave their formats for eight-bit weights, those first that lose most, until no more is lost than allowed; never beyond `maxBytes`. */
+/**
+ * Layers leave their formats for eight-bit weights, those first that lose most, until no more is lost than allowed; where all of them do not suffice, all
+ * weights become half floats. Never beyond `maxBytes`. The more may be lost, the fewer layers leave; what loses too much comes back only where nothing
+ * loses less.
+ */
 export async function accurateEnough(found: Searched, { maxDrop, maxBytes }: Limits, told: Told): Promise<Searched> {
   const { bench, best } = found;
   const holds = (j: Judged): boolean => (dropOf(j) ?? 0) <= maxDrop!;
@@ -137,6 +141,13 @@ export async function accurateEnough(found: Searched, { maxDrop, maxBytes }: Lim
     }
     return holds(judged);
   });
+  if (!holds(nearest)) {
+    const halves = await bench.judge({ ...start, choices: uniformChoices(bench.candidates, "float16") });
+    if (fits(halves) && dropOf(halves)! <= dropOf(nearest)!) {
+      nearest = halves;
+      told({ bench, best: halves }, "half floats");
+    }
+  }
   return { bench, best: nearest };
 }
 
