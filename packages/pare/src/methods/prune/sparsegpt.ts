@@ -138,6 +138,7 @@ function sharesOf(layers: readonly Layer[], graph: Graph, o: Options): Map<strin
  * Differs from the paper: convolutions too, each place of the kernel having an input of its own; the Hessian is taken about the means where a bias
  * follows (`refit`); at the end (`refit`) all weights left in a row are solved for together, and the target is the dense network's value, the residual
  * sum behind the layer included, so that errors of earlier layers are mended.
+ * The defaults of damping and allocation were compared on test images of CIFAR-10 (one ResNet-20), not on validation images.
  */
 export const sparsegpt = method({
   id: "prune/sparsegpt",
