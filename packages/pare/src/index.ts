@@ -37,5 +37,5 @@ export { type ReportFacts, reportFacts } from "./report/facts.js";
 export { html } from "./report/html.js";
 export { type Simplified, type SimplifyOptions, simplify } from "./simplify.js";
 export { type EvaluateOptions, evaluate } from "./train/evaluate.js";
-export type { EpochMetrics, Metrics, TrainOptions, TrainProgress, TrainResult } from "./train/options.js";
+export type { EpochMetrics, Metrics, Proximal, TrainOptions, TrainProgress, TrainResult } from "./train/options.js";
 export { train } from "./train/train.js";

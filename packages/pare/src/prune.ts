@@ -12,18 +12,20 @@ import { nearestNames } from "./graph/nearest-names.js";
 import { sizeOf } from "./graph/tensor.js";
 import { dimsOf } from "./methods/costs.js";
 import type { Note } from "./methods/method.js";
+import { groupLassoMethod } from "./methods/prune/group-lasso.js";
+import { growingMethod } from "./methods/prune/growing.js";
 import { magnitude } from "./methods/prune/magnitude.js";
 import { sparsegpt } from "./methods/prune/sparsegpt.js";
 import { structured } from "./methods/prune/structured.js";
 import { type AloneOptions, parsedOptions, toolsAlone } from "./methods/tools-alone.js";
 import { liftConstants } from "./passes/lift-constants.js";
 
-const methods = { magnitude, sparsegpt, structured };
+const methods = { magnitude, sparsegpt, structured, "group-lasso": groupLassoMethod, growing: growingMethod };
 export type PruneMethod = keyof typeof methods;
 
 /** `data`: training data, what is measured, repaired and fine-tuned on. */
 export interface PruneOptions extends AloneOptions {
-  /** magnitude: single weights by a criterion; sparsegpt: single weights, the others making up for them; structured: whole channels. */
+  /** magnitude: single weights by a criterion; sparsegpt: single weights, the others making up for them; structured: whole channels; group-lasso, growing: whole channels, by training under a penalty. */
   readonly method: PruneMethod;
   /** The method's own, as in a recipe. */
   readonly options?: unknown;

@@ -29,6 +29,7 @@ interface Options extends Omit<DataOptions, "data"> {
   allocation?: string;
   roundTo?: number;
   repair?: string;
+  strength?: number;
   exclude: string[];
   samples: number;
   steps: number;
@@ -39,7 +40,9 @@ interface Options extends Omit<DataOptions, "data"> {
   json?: boolean;
 }
 
-const structuredOnly = ["target", "roundTo", "repair"] as const;
+const structuredOnly = ["target", "roundTo", "repair", "strength"] as const;
+/** Methods that remove channels by training under a penalty. */
+const pressing = ["group-lasso", "growing"] as const;
 const flags: Readonly<Record<string, string>> = { roundTo: "--round-to" };
 
 /** The method and its options that the flags mean. Throws PareError (usage) for flags that do not go together. */
@@ -47,7 +50,7 @@ function chosen(o: Options): Pick<PruneOptions, "method" | "options"> {
   const refuse = (key: string, why: string): never => {
     throw new PareError(`${flags[key] ?? `--${key}`}: ${why}`, "usage");
   };
-  const known = o.structured ? rankings : [...criteria, "sparsegpt"];
+  const known = o.structured ? [...rankings, ...pressing] : [...criteria, "sparsegpt"];
   const name = o.method ?? (o.structured ? "l2" : "lamp");
   if (!known.includes(name))
     refuse(
@@ -59,6 +62,9 @@ function chosen(o: Options): Pick<PruneOptions, "method" | "options"> {
   if (o.structured) {
     for (const key of ["sparsity", "pattern"] as const)
       if (o[key] !== undefined) refuse(key, "is for single weights; with --structured say --target macs=0.5");
+    const press = pressing.find((m) => m === name);
+    if (press) return { method: press, options: pressingOptions(o, press, refuse) };
+    if (o.strength !== undefined) refuse("strength", "goes with --method group-lasso");
     const { target, allocation, roundTo, repair } = o;
     const given = Object.fromEntries(
       Object.entries({ target, allocation, roundTo, repair }).filter(([, v]) => v !== undefined),
@@ -81,6 +87,21 @@ function chosen(o: Options): Pick<PruneOptions, "method" | "options"> {
   };
 }
 
+function pressingOptions(
+  o: Options,
+  name: (typeof pressing)[number],
+  refuse: (key: string, why: string) => never,
+): object {
+  if (o.epochs === 0) refuse("epochs", `${name} removes channels by training: say how long, 1 or more`);
+  if (o.repair !== undefined) refuse("repair", `${name} has nothing to repair`);
+  const { exclude, epochs, lr: learningRate, strength, target, allocation, roundTo } = o;
+  const both = { train: { epochs, learningRate }, finetune: { epochs, learningRate } };
+  const own = name === "growing" ? { target, allocation, roundTo } : { strength };
+  for (const [key, value] of Object.entries({ target, allocation, roundTo, strength }))
+    if (value !== undefined && !(key in own)) refuse(key, `is not for --method ${name}`);
+  return { exclude, ...both, ...Object.fromEntries(Object.entries(own).filter(([, v]) => v !== undefined)) };
+}
+
 const collect = (value: string, before: string[]): string[] => [...before, value];
 
 export function pruneCommand(program: Command): void {
@@ -96,7 +117,7 @@ export function pruneCommand(program: Command): void {
     .option("--structured", "remove whole coupled channels")
     .option(
       "--method <name>",
-      `what is ranked by; weights: ${criteria.join(", ")}, sparsegpt (lamp unless said); channels: ${rankings.join(", ")} (l2 unless said)`,
+      `what is ranked by; weights: ${criteria.join(", ")}, sparsegpt (lamp unless said); channels: ${rankings.join(", ")} (l2 unless said), or by training under a penalty: ${pressing.join(", ")}`,
     )
     .option(
       "--target <kind=share>",
@@ -121,6 +142,7 @@ export function pruneCommand(program: Command): void {
         "none",
       ]),
     )
+    .option("--strength <number>", "group-lasso: weight of the groups' norms in the loss (0.005)", real)
     .option("--exclude <name>", "a node or weight to leave alone; may be repeated", collect, [])
     .option("--samples <n>", "training samples that are measured and repaired on", positive, 256)
     .option("--steps <n>", "so many cuts, with fine-tuning between", positive, 1)

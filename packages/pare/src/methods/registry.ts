@@ -6,6 +6,8 @@ import { spatial } from "./lowrank/spatial.js";
 import { svd } from "./lowrank/svd.js";
 import { tucker2 } from "./lowrank/tucker2.js";
 import type { Method } from "./method.js";
+import { groupLassoMethod } from "./prune/group-lasso.js";
+import { growingMethod } from "./prune/growing.js";
 import { magnitude } from "./prune/magnitude.js";
 import { sparsegpt } from "./prune/sparsegpt.js";
 import { structured } from "./prune/structured.js";
@@ -18,6 +20,8 @@ export const methods: readonly Method[] = [
   magnitude,
   structured,
   sparsegpt,
+  groupLassoMethod,
+  growingMethod,
   cluster,
   rateDistortion,
   svd,

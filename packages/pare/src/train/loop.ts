@@ -69,10 +69,12 @@ export class Loop {
     if (at.step === first) await t.remask(at.epoch);
     const filling: Filling = { data: o.data, inputs: t.inputs, classes: t.classes, augment: o.augment, soft: t.soft };
     const order = shuffle(o.data.length, plan.seed, at.epoch);
+    // What moves the weights between steps must be asked after each.
+    const together = (): number => (o.proximal ? 1 : crew.stepsPerRun);
     const fillRun = (k: number, set: 0 | 1): Run => {
       const jobs: Job[][] = [];
       let used = 0;
-      for (let i = k; i < Math.min(k + crew.stepsPerRun, course.stepsPerEpoch); i++) {
+      for (let i = k; i < Math.min(k + together(), course.stepsPerEpoch); i++) {
         const own = crew.sets[set].slice(used, used + jobsOf(course, o.data.length, i));
         own.forEach((job, j) => {
           const from = i * course.batch + j * course.microBatch;
@@ -96,6 +98,7 @@ export class Loop {
         t.optimizer,
         steps.map((_, i) => this.#rate(at.step + i)),
       );
+      t.proximal(this.#rate(at.step + steps.length - 1), at.step + steps.length - 1);
       for (const done of steps) this.#follow(done);
       await this.#rest();
     }

@@ -53,6 +53,16 @@ export interface Penalty {
   readonly importance: ReadonlyMap<string, Float32Array>;
   readonly anchor: ReadonlyMap<string, Float32Array>;
 }
+/** A penalty without a useful gradient, as its proximal map: it moves the weights after every update. */
+export interface Proximal {
+  /** What changes the result, as data: a checkpoint under others is not resumed. */
+  readonly settings: unknown;
+  /** Changes the weights in place, by initialiser. Depends on them, the update's learning rate and its step (0 is the first) alone. */
+  readonly apply: (
+    weights: ReadonlyMap<string, Float32Array>,
+    at: { readonly rate: number; readonly step: number },
+  ) => void;
+}
 /** How the weights went, by initialiser. */
 export interface Path {
   /** Sum over the steps of -gradient x change, the gradient that of the loss alone. */
@@ -99,6 +109,7 @@ export interface TrainOptions {
   /** L1 and L2 penalties on weights (not on biases and normalisation parameters); `decoupled` as in AdamW. */
   readonly weightDecay?: WeightDecay;
   readonly penalty?: Penalty;
+  readonly proximal?: Proximal;
   /** Record how the weights go (Zenke, Poole, Ganguli 2017, eq. 3); the result has it as `path`. */
   readonly path?: boolean;
   /** Gradient norm limit over all parameters. */

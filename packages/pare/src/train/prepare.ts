@@ -61,6 +61,8 @@ export interface Training {
   readonly soft: Float32Array | null;
   /** Moves the running statistics by those of one micro-batch. */
   follow(batch: Float32Array): void;
+  /** Applies the option `proximal` to the weights that an update at this rate has made. */
+  proximal(rate: number, step: number): void;
   /** Asks the option `remask` before an epoch. */
   remask(epoch: number): Promise<void>;
   /** The masks in force. */
@@ -103,7 +105,7 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
     ...(o.penalty ? { pulled: true } : {}),
     masked: masks.size > 0 || o.remask !== undefined || !layout.direct,
   };
-  if ((o.penalty || o.path) && !layout.direct)
+  if ((o.penalty || o.proximal || o.path) && !layout.direct)
     throw new PareError("shared values cannot be trained with a penalty or a recorded path", "usage");
   const step = stepGraph(t, layout, updateOptions, o.path);
   const plan: Plan = {
@@ -137,6 +139,13 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
     follow(batch) {
       for (const { at: from, length, momentum } of statistics)
         for (let i = from; i < from + length; i++) running[i] = momentum * running[i]! + (1 - momentum) * batch[i]!;
+    },
+    proximal(rate, step) {
+      const { vector } = optimizer;
+      const views = layout.segments.map(
+        ({ parameter, at: from, count }) => [parameter.name, vector.subarray(from, from + count)] as const,
+      );
+      o.proximal?.apply(new Map(views), { rate, step });
     },
     async remask(epoch) {
       const next = await o.remask?.(epoch, weightsOf(layout, optimizer.vector), masks);

@@ -50,6 +50,7 @@ export function fingerprintOf(t: Training, o: TrainOptions): string {
     clipNorm: named(o.clipNorm),
     ...(optimizer.pull ? { penalty: [hash(optimizer.pull.strength), hash(optimizer.pull.anchor)] } : {}),
     ...(o.path ? { path: true } : {}),
+    ...(o.proximal ? { proximal: o.proximal.settings } : {}),
     loss: named(o.loss),
     soft: o.softTargets ? [o.softTargets.temperature, o.softTargets.weight] : null,
     dropouts: plan.dropouts.map((d) => d.ratio),
