@@ -10,7 +10,14 @@ export interface Results {
   readonly machine: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly models: Readonly<
-    Record<string, { readonly before: { readonly nodes: number; readonly bytes: number }; readonly tools: Tools }>
+    Record<
+      string,
+      {
+        /** `runnable` false: onnxruntime refuses the model as it is. */
+        readonly before: { readonly nodes: number; readonly bytes: number; readonly runnable?: boolean };
+        readonly tools: Tools;
+      }
+    >
   >;
 }
 export type Tools = Readonly<Record<string, Left>>;
@@ -23,7 +30,8 @@ const text = ({ nodes, bytes, cpuSeconds, error }: Left): string =>
 export function table({ machine, versions, models }: Results): string {
   const rows = Object.entries(models).map(([name, { before, tools }]) => {
     const cells = ["pare", ...peers].map((tool) => (tools[tool] ? text(tools[tool]) : "–"));
-    return `| ${name} | ${before.nodes}, ${before.bytes.toLocaleString("en-US")} | ${cells.join(" | ")} |`;
+    const note = before.runnable === false ? " (which onnxruntime refuses as it is)" : "";
+    return `| ${name}${note} | ${before.nodes}, ${before.bytes.toLocaleString("en-US")} | ${cells.join(" | ")} |`;
   });
   const tools = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return [
