@@ -33,7 +33,7 @@ export const nothingSeen = (): Seen => ({
 const run = (graph: Graph, feeds: Parameters<typeof runOn>[1]) => runOn(graph, feeds, "all", 1);
 
 /** A random part, never all and never none. */
-function some(list: readonly Channel[], random: () => number): Channel[] {
+export function some(list: readonly Channel[], random: () => number): Channel[] {
   const rest = [...list];
   const count = 1 + Math.floor(random() * (list.length - 1));
   return Array.from({ length: count }, () => rest.splice(Math.floor(random() * rest.length), 1)[0]!);
