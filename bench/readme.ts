@@ -6,6 +6,7 @@ import { table as prune } from "./prune/table.js";
 import { every, table as ptq, roundingTable } from "./ptq/table.js";
 import { publishedRows, rows } from "./quality/table.js";
 import { table as simplify } from "./simplify/table.js";
+import { table as sparsity } from "./sparsity-speed/table.js";
 import { table } from "./train/table.js";
 
 const at = (path: string): URL => new URL(`../${path}`, import.meta.url);
@@ -19,6 +20,7 @@ const tables: Readonly<Record<string, () => string>> = {
   ptq: () => ptq(results("ptq")),
   "ptq-every": () => every(results("ptq")),
   "ptq-int4": () => roundingTable(results("ptq")),
+  "sparsity-speed": () => sparsity(results("sparsity-speed")),
   simplify: () => simplify(results("simplify")),
   train: () => table(results("train")),
 };

@@ -6,7 +6,7 @@ import type { Curve, Histogram, PixelPicture, StageFacts } from "./facts.js";
 const { document } = parseHTML("<!doctype html><html><body></body></html>");
 
 /** One plot as an <svg> string; `label` is what a screen reader says. */
-function svg(label: string, options: Plot.PlotOptions): string {
+export function svg(label: string, options: Plot.PlotOptions): string {
   const figure = Plot.plot({
     marginBottom: 40,
     ...options,
