@@ -28,7 +28,7 @@ export const lenet300Plain = lenetRecipe(
 export const lenet300Twelvefold = lenetRecipe(
   "lenet-300-100-12x",
   "LeNet-300-100 with a twelfth of its weights, as in Han 2015, and few shared values; images shifted by up to one pixel.",
-  { ...best, steps: 20, sparsity: 1 - 1 / 12, sharing: "k-means", shareRise: 0.001 },
+  { ...best, prune: 96, share: 10, steps: 20, sparsity: 1 - 1 / 12, sharing: "k-means", shareRise: 0.001 },
 );
 export const lenet300Fast = lenetRecipe(
   "lenet-300-100-fast",
