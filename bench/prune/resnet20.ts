@@ -109,6 +109,17 @@ function factorized(about: string, bar: string, o: Pick<FactorizeOptions, "metho
   return row(about, bar, o, work, 4000);
 }
 
+const tucker = {
+  target: { macs: 0.45 },
+  train: {
+    epochs: 5,
+    learningRate: 0.01,
+    shift: 4,
+    flip: true,
+    microBatch: 64,
+    softTargets: { temperature: 4, weight: 0.9 },
+  },
+};
 const untrained = { train: { epochs: 0 } };
 export const resnet20: Readonly<Record<string, Row>> = {
   "resnet20-5": trained("resnet20-5", 5, "> 86.56 % (torch-pruning, as many steps)"),
@@ -129,6 +140,22 @@ export const resnet20: Readonly<Record<string, Row>> = {
     method: "spatial",
     options: { target: { macs: 0.5 }, ...untrained },
   }),
+  "resnet20-tucker2": row(
+    "Tucker-2, 5 epochs",
+    ">= -1 pp, latency <= 1 - 0.6 x saved MACs",
+    tucker,
+    (graph, data, place) =>
+      factorize(graph, {
+        method: "tucker2",
+        options: tucker,
+        data: data.train,
+        validation: data.validation,
+        seed: place.seed,
+        workers: place.workers,
+        log: place.log,
+        ...heard(place, "Tucker-2"),
+      }),
+  ),
   "resnet20-sparsegpt-50": pruned(
     "SparseGPT, 50 % of the weights, no training",
     ">= 91.0 % (onnxsim) in <= 3.7 CPU s",
