@@ -99,7 +99,7 @@ export const lenet5: Readonly<Record<string, Row>> = {
   ),
   "lenet5-tucker2": row(
     "Tucker-2, 5 epochs",
-    ">= -1 pp, latency <= 1 - 0.6 x saved MACs",
+    ">= -1 pp, latency <= MACs / 0.6",
     tucker,
     (graph, data, place) =>
       factorize(graph, { method: "tucker2", options: tucker, ...shared(data, place, "Tucker-2") }),

@@ -142,7 +142,7 @@ export const resnet20: Readonly<Record<string, Row>> = {
   }),
   "resnet20-tucker2": row(
     "Tucker-2, 5 epochs",
-    ">= -1 pp, latency <= 1 - 0.6 x saved MACs",
+    ">= -1 pp, latency <= MACs / 0.6",
     tucker,
     (graph, data, place) =>
       factorize(graph, {
