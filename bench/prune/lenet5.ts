@@ -97,11 +97,7 @@ export const lenet5: Readonly<Record<string, Row>> = {
     (graph, data, place) =>
       prune(graph, { method: "group-lasso", options: lasso, ...shared(data, place, "group lasso") }),
   ),
-  "lenet5-tucker2": row(
-    "Tucker-2, 5 epochs",
-    ">= -1 pp, latency <= MACs / 0.6",
-    tucker,
-    (graph, data, place) =>
-      factorize(graph, { method: "tucker2", options: tucker, ...shared(data, place, "Tucker-2") }),
+  "lenet5-tucker2": row("Tucker-2, 5 epochs", ">= -1 pp, latency <= MACs / 0.6", tucker, (graph, data, place) =>
+    factorize(graph, { method: "tucker2", options: tucker, ...shared(data, place, "Tucker-2") }),
   ),
 };

@@ -140,21 +140,17 @@ export const resnet20: Readonly<Record<string, Row>> = {
     method: "spatial",
     options: { target: { macs: 0.5 }, ...untrained },
   }),
-  "resnet20-tucker2": row(
-    "Tucker-2, 5 epochs",
-    ">= -1 pp, latency <= MACs / 0.6",
-    tucker,
-    (graph, data, place) =>
-      factorize(graph, {
-        method: "tucker2",
-        options: tucker,
-        data: data.train,
-        validation: data.validation,
-        seed: place.seed,
-        workers: place.workers,
-        log: place.log,
-        ...heard(place, "Tucker-2"),
-      }),
+  "resnet20-tucker2": row("Tucker-2, 5 epochs", ">= -1 pp, latency <= MACs / 0.6", tucker, (graph, data, place) =>
+    factorize(graph, {
+      method: "tucker2",
+      options: tucker,
+      data: data.train,
+      validation: data.validation,
+      seed: place.seed,
+      workers: place.workers,
+      log: place.log,
+      ...heard(place, "Tucker-2"),
+    }),
   ),
   "resnet20-sparsegpt-50": pruned(
     "SparseGPT, 50 % of the weights, no training",
