@@ -45,7 +45,7 @@ type Training = Pick<
   "epochs" | "batchSize" | "microBatch" | "optimizer" | "learningRate" | "weightDecay" | "augment" | "keepBest"
 > & { readonly soft: { readonly temperature: number; readonly weight: number } | null };
 
-/** Learning rate and schedule were tried on validation images, one epoch each. */
+/** Set beforehand, not tuned. */
 const training = (epochs: number): Training => ({
   epochs,
   batchSize: 128,
