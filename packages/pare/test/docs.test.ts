@@ -18,7 +18,7 @@ test("README's tables are those of the measurements", () => {
 test("every npm script that the documents name is there, and every linked file", () => {
   const { scripts } = JSON.parse(text("package.json"));
   for (const file of ["README.md", "ARCHITECTURE.md", "packages/runtime/README.md"]) {
-    for (const [, name] of text(file).matchAll(/npm run ([\w:]+)/g))
+    for (const [, name] of text(file).matchAll(/npm run ([\w:-]+)/g))
       assert.ok(scripts[name!], `${file}: npm run ${name}`);
     for (const [, link] of text(file).matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
       assert.ok(existsSync(new URL(link!, new URL(file, root))), `${file} links to ${link}`);
