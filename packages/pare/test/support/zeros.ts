@@ -1,5 +1,5 @@
 /** Models as pruning tests need them: all-zero weights (fresh biases, zeroed heads) would hide a wrong cut, so they are filled. */
-import { constantsOf } from "../../dist/analyze/couple.js";
+import { constantsOf, readBy } from "../../dist/analyze/couple.js";
 import type { NDArray } from "../../dist/engine/engine.js";
 import { draft, type Graph, type Tensor } from "../../dist/graph/graph.js";
 import { floats, sizeOf } from "../../dist/graph/tensor.js";
@@ -24,13 +24,20 @@ export function fillZeros(graph: Graph): Graph {
   return d;
 }
 
-/** The graph with what its last Sigmoid or Softmax reads in the place of what these give: a saturated probability shows nothing. */
+/** The graph with what the Sigmoid or Softmax behind an output reads in the place of that output: a saturated probability shows nothing. */
 export function withLogits(graph: Graph): Graph {
+  const maker = new Map(graph.nodes.flatMap((n) => n.outputs.map((o) => [o, n] as const)));
+  const behind = (name: string): string | null => {
+    const n = maker.get(name);
+    if (!n) return null;
+    if (/^(Sigmoid|Softmax|LogSoftmax)$/.test(n.op)) return n.inputs[0]!;
+    if (!/^(Identity|Squeeze|Unsqueeze|ReduceMean|If)$/.test(n.op)) return null;
+    return (n.op === "If" ? readBy(n) : n.inputs.slice(0, 1)).map(behind).find((found) => found !== null) ?? null;
+  };
   const d = draft(graph);
   d.outputs = graph.outputs.map((v) => {
-    const last = graph.nodes.find((n) => n.outputs.includes(v.name));
-    const saturates = last && /^(Sigmoid|Softmax|LogSoftmax)$/.test(last.op);
-    return saturates ? { name: last.inputs[0]!, type: v.type, shape: null } : v;
+    const logits = behind(v.name);
+    return logits === null ? v : { name: logits, type: v.type, shape: null };
   });
   return d;
 }
@@ -61,19 +68,23 @@ const numberAt = (a: NDArray, i: number): number => {
   const v = a.data[i]!;
   return a.type === "float16" ? half(Number(v)) : Number(v);
 };
+type Outputs = Readonly<Record<string, NDArray>>;
 /** Largest difference relative to the largest value, over all outputs; infinite where shapes differ. */
-export function far(a: Readonly<Record<string, NDArray>>, b: Readonly<Record<string, NDArray>>): number {
+export const far = (a: Outputs, b: Outputs): number => furthest([a], [b]);
+/** The same over several runs: what an output is at most in any of them is what its differences are relative to. */
+export function furthest(a: readonly Outputs[], b: readonly Outputs[]): number {
   let worst = 0;
-  for (const [name, x] of Object.entries(a)) {
-    const y = b[name];
-    if (!y || x.dims.join() !== y.dims.join()) return Number.POSITIVE_INFINITY;
+  for (const name of Object.keys(a[0]!)) {
     let [difference, top] = [0, 1e-30];
-    for (let i = 0; i < x.data.length; i++) {
-      const [p, q] = [numberAt(x, i), numberAt(y, i)];
-      if (Number.isNaN(p) !== Number.isNaN(q)) return Number.POSITIVE_INFINITY;
-      if (Number.isNaN(p) || p === q) continue;
-      difference = Math.max(difference, Math.abs(p - q));
-      top = Math.max(top, Math.abs(p));
+    for (const [r, { [name]: x }] of a.entries()) {
+      const y = b[r]![name];
+      if (!x || !y || x.dims.join() !== y.dims.join()) return Number.POSITIVE_INFINITY;
+      for (let i = 0; i < x.data.length; i++) {
+        const [p, q] = [numberAt(x, i), numberAt(y, i)];
+        if (Number.isNaN(p) !== Number.isNaN(q)) return Number.POSITIVE_INFINITY;
+        if (Number.isFinite(p)) top = Math.max(top, Math.abs(p));
+        if (!Number.isNaN(p) && p !== q) difference = Math.max(difference, Math.abs(p - q));
+      }
     }
     worst = Math.max(worst, difference / top);
   }
