@@ -1,6 +1,7 @@
 /** THE MAIN PATH of `pare factorize`. A network, a method and perhaps data enter; the network of smaller layers and what became of each leave. */
 import { couple } from "./analyze/couple.js";
 import { inspect } from "./analyze/inspect.js";
+import { refuseQuantized } from "./analyze/refuse-quantized.js";
 import { defaultEngine } from "./engine/default-engine.js";
 import type { Engine } from "./engine/engine.js";
 import { latency } from "./engine/latency.js";
@@ -13,7 +14,6 @@ import { type LowRankInput, lowRankOptions, lowRankStage } from "./methods/low-r
 import { factorizers, foreseeable } from "./methods/low-rank-auto.js";
 import type { Note } from "./methods/method.js";
 import { type AloneOptions, parsedOptions, toolsAlone } from "./methods/tools-alone.js";
-import { quantized } from "./ops/quantized.js";
 import type { EpochMetrics } from "./train/options.js";
 
 export type FactorizeMethod = "auto" | Factorizer["id"];
@@ -51,11 +51,7 @@ const runs = 50;
  * (usage) for options that make no sense.
  */
 export async function factorize(graph: Graph, o: FactorizeOptions = {}): Promise<Factorized> {
-  const integer = graph.nodes.find((n) => quantized.some((r) => r.type === n.op && r.domain === n.domain));
-  if (integer)
-    throw new PareError(
-      `the model is quantized already (${integer.op} "${integer.name}"): factorise the float model, then quantize`,
-    );
+  refuseQuantized(graph, "factorise");
   const engine = o.engine ?? (await defaultEngine());
   const wanted = o.method ?? "auto";
   const chosen = wanted === "auto" ? foreseeable : factorizers.filter((f) => f.id === wanted);
@@ -63,7 +59,7 @@ export async function factorize(graph: Graph, o: FactorizeOptions = {}): Promise
   const result = await lowRankStage(graph, options, toolsAlone(graph, engine, o), chosen);
   if (result.layers.length === 0)
     throw new PareError(
-      `no layer of this model pays to be factorised:${result.notes.map((n) => `\n  ${n.node}: ${n.why}`).join("")}`,
+      `no layer of this model pays to be factorised:${result.notes.map((n) => `\n  ${n.node}: ${n.why}`).join("") || " it has no layers of weights"}`,
     );
   const [a, b] = [inspect(graph), inspect(result.graph)];
   const both = (key: "parameters" | "macs" | "sizeBytes"): Pair => [a[key], b[key]];

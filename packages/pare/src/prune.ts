@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { couple } from "./analyze/couple.js";
 import { inspect } from "./analyze/inspect.js";
 import { layersOf } from "./analyze/layers.js";
+import { refuseQuantized } from "./analyze/refuse-quantized.js";
 import { defaultEngine } from "./engine/default-engine.js";
 import type { Engine } from "./engine/engine.js";
 import { latency } from "./engine/latency.js";
@@ -50,8 +51,9 @@ export interface Pruned {
 /** Timed runs for the facts. */
 const runs = 30;
 
-/** Throws PareError where nothing can be removed, and (usage) for options that make no sense and data that is missing. */
+/** Throws PareError where nothing can be removed and where the model is quantized, and (usage) for options that make no sense and data that is missing. */
 export async function prune(input: Graph, o: PruneOptions): Promise<Pruned> {
+  refuseQuantized(input, "prune");
   const graph = liftConstants(input);
   const engine = o.engine ?? (await defaultEngine());
   const method = methods[o.method];
@@ -67,8 +69,10 @@ export async function prune(input: Graph, o: PruneOptions): Promise<Pruned> {
         "usage",
       );
   const { graph: pruned, notes } = await method.apply(graph, options as never, toolsAlone(graph, engine, o));
-  if (notes.length > 0 && notes.every((n) => n.what === "skipped"))
-    throw new PareError(`nothing of this model can be pruned:${notes.map((n) => `\n  ${n.node}: ${n.why}`).join("")}`);
+  if (known.length === 0 || (notes.length > 0 && notes.every((n) => n.what === "skipped")))
+    throw new PareError(
+      `nothing of this model can be pruned:${notes.map((n) => `\n  ${n.node}: ${n.why}`).join("") || " it has no layers of weights"}`,
+    );
   return { graph: pruned, notes, facts: await factsOf(graph, pruned, engine) };
 }
 

@@ -2,24 +2,19 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { ortNode } from "../engine/ort-node.js";
 import { PareError } from "../graph/error.js";
-import { write } from "../graph/file.js";
 import { criteria } from "../methods/prune/magnitude.js";
 import { rankings } from "../methods/prune/structured.js";
-import { type PruneMethod, type PruneOptions, prune } from "../prune.js";
+import { type PruneFacts, type PruneMethod, type PruneOptions, prune } from "../prune.js";
 import { pruningPage } from "../report/pruning.js";
 import { textTable } from "../report/text.js";
-import { evaluate } from "../train/evaluate.js";
-import { type DataOptions, dataOptions, openTraining } from "./data.js";
-import { load } from "./model.js";
+import { dataOptions } from "./data.js";
 import { checkOutput } from "./output.js";
-import { positive, ratio, real, target, whole } from "./parse.js";
-import { interruptible, progress, result, say } from "./progress.js";
+import { positive, ratio, real, target } from "./parse.js";
+import { result } from "./progress.js";
+import { type ShrinkOptions, shrink, shrinkOptions, shrinkText } from "./shrink.js";
 
-interface Options extends Omit<DataOptions, "data"> {
-  data?: string;
-  output: string;
+interface Options extends ShrinkOptions {
   report?: string;
   structured?: boolean;
   method?: string;
@@ -30,14 +25,7 @@ interface Options extends Omit<DataOptions, "data"> {
   roundTo?: number;
   repair?: string;
   strength?: number;
-  exclude: string[];
-  samples: number;
   steps: number;
-  epochs: number;
-  lr: number;
-  seed: number;
-  workers: number;
-  json?: boolean;
 }
 
 const structuredOnly = ["target", "roundTo", "repair", "strength"] as const;
@@ -102,8 +90,6 @@ function pressingOptions(
   return { exclude, ...both, ...Object.fromEntries(Object.entries(own).filter(([, v]) => v !== undefined)) };
 }
 
-const collect = (value: string, before: string[]): string[] => [...before, value];
-
 export function pruneCommand(program: Command): void {
   const command = program
     .command("prune")
@@ -143,91 +129,31 @@ export function pruneCommand(program: Command): void {
       ]),
     )
     .option("--strength <number>", "group-lasso: weight of the groups' norms in the loss (0.005)", real)
-    .option("--exclude <name>", "a node or weight to leave alone; may be repeated", collect, [])
-    .option("--samples <n>", "training samples that are measured and repaired on", positive, 256)
-    .option("--steps <n>", "so many cuts, with fine-tuning between", positive, 1)
-    .option("--epochs <n>", "fine-tuning after each cut; 0: none", whole, 0)
-    .option("--lr <rate>", "learning rate of fine-tuning", real, 0.01)
-    .option("--seed <n>", "seed of everything random", whole, 0)
-    .option("--workers <n>", "threads of fine-tuning; the result does not depend on it", positive, 2)
-    .option("--json", "print one JSON object")
+    .option("--steps <n>", "so many cuts, with fine-tuning between", positive, 1);
+  shrinkOptions(command, { samples: ["are measured and repaired on", 256], epochs: "after each cut", lr: 0.01 })
     .addHelpText(
       "after",
       "\nExamples:\n  pare prune model.onnx --structured --target macs=0.5 --data ./photos -o half.onnx --report half.html\n  pare prune model.onnx --structured --target latency=0.6 --data ./photos --epochs 5 -o fast.onnx\n  pare prune model.onnx --method sparsegpt --sparsity 0.5 --data ./photos -o sparse.onnx --json",
     )
     .action(async (path: string, options: Options) => {
       const method = chosen(options);
-      const { data: source, output } = options;
+      const { output } = options;
       await checkOutput(output, path);
       if (options.report !== undefined) {
         await checkOutput(options.report, path);
         if (resolve(options.report) === resolve(output))
           throw new PareError(`--report: ${output} is the model to write; name another file`, "usage");
       }
-      const graph = await load(path);
-      const parts = source === undefined ? null : await openTraining({ ...options, data: source });
-      const signal = interruptible();
-      const {
-        graph: pruned,
-        facts,
-        notes,
-      } = await prune(graph, {
-        ...method,
-        data: parts?.data ?? null,
-        validation: parts?.validation ?? null,
-        seed: options.seed,
-        workers: options.workers,
-        engine: ortNode,
-        log: say,
-        signal,
-        onProgress: (p) =>
-          progress(
-            `epoch ${p.epoch} of ${p.epochs}, step ${p.step} of ${p.steps}, loss ${p.loss.toFixed(4)}`,
-            p.secondsLeft,
-          ),
-      });
-      await write(pruned, output);
-      const labelled = parts?.validation.classes !== undefined;
-      const errorOf = async (g: typeof graph) =>
-        labelled ? (await evaluate(g, parts!.validation, { engine: ortNode, signal })).error : null;
-      const error = [await errorOf(graph), await errorOf(pruned)] as const;
+      const { facts, notes, error } = await shrink(path, options, (graph, tools) =>
+        prune(graph, { ...tools, ...method }),
+      );
       const all = { model: path, method: method.method, output, ...facts, error, notes };
       if (options.report !== undefined) await writeFile(options.report, pruningPage(all));
-      result(options.json, all, () => table(all));
+      result(options.json, all, () => shrinkText(all, widthTable(all.widths)));
     });
 }
 
-type Facts = Awaited<ReturnType<typeof prune>>["facts"] & {
-  readonly error: readonly (number | null)[];
-  readonly output: string;
-  readonly notes: readonly { readonly node: string; readonly what: string; readonly why: string }[];
-};
-function table({ parameters, nonzero, macs, sizeBytes, latencyMs, error, widths, notes, output }: Facts): string {
-  const share = ([a, b]: readonly [number, number]): string => `${((100 * b) / (a || 1)).toFixed(1)} %`;
-  const rows: (string | number)[][] = [
-    ["parameters", ...parameters, share(parameters)],
-    ["not zero", ...nonzero, share(nonzero)],
-    ["MACs", ...macs, share(macs)],
-    ["bytes", ...sizeBytes, share(sizeBytes)],
-    ...(latencyMs ? [["ms per run", ...latencyMs.map((v) => v.toFixed(3)), share(latencyMs)]] : []),
-    ...(error[0] === null ? [] : [["validation error", ...error.map((e) => `${(100 * e!).toFixed(2)} %`), ""]]),
-  ];
-  const narrower = widths.filter((w) => w.after < w.before);
-  const layers = narrower.length
-    ? [
-        "",
-        textTable(
-          narrower.map((w) => [w.layer, w.before, w.after]),
-          ["layer", "channels", "now"],
-        ),
-      ]
-    : [];
-  const left = notes.filter((n) => n.what === "skipped").map((n) => `left alone: ${n.node}: ${n.why}`);
-  return [
-    textTable(rows, ["", "before", "after", ""]),
-    ...layers,
-    ...(left.length ? ["", ...left] : []),
-    "",
-    output,
-  ].join("\n");
+function widthTable(widths: PruneFacts["widths"]): string | null {
+  const narrower = widths.filter((w) => w.after < w.before).map((w) => [w.layer, w.before, w.after]);
+  return narrower.length ? textTable(narrower, ["layer", "channels", "now"]) : null;
 }

@@ -12,6 +12,9 @@ export interface Note {
   readonly why: string;
 }
 
+/** In the place of a node: what is said of the target itself. */
+export const targetNote = "(target)";
+
 /** State that later stages keep: which weights are alive, which share values. */
 export interface Constraints {
   readonly masks: ReadonlyMap<string, Uint8Array>;

@@ -11,7 +11,7 @@ import type { Factorizer, Ranks } from "../linear/factorizer.js";
 import type { LinearLayer } from "../linear/layers.js";
 import type { Moments } from "../linear/moments.js";
 import { allocate } from "./allocate-ranks.js";
-import type { Note } from "./method.js";
+import { type Note, targetNote } from "./method.js";
 import {
   choicesFor,
   evidenceRanks,
@@ -62,7 +62,8 @@ export async function rankPlan(
   knownNames(layers, Object.keys(options.ranks), "ranks");
   const times = options.measure || goal.kind === "latency" ? new StageTimes(options.engine) : null;
   const refused: Note[] = [];
-  const refuse = (layer: LinearLayer, why: string) => refused.push({ node: layer.name, what: "skipped", why });
+  const refuse = (layer: Pick<LinearLayer, "name">, why: string) =>
+    refused.push({ node: layer.name, what: "skipped", why });
   const open: LayerChoices[] = [];
   const plans: Plan[] = [];
   let said = performance.now();
@@ -132,7 +133,7 @@ async function chosenBy(
   open: readonly LayerChoices[],
   fixed: readonly Plan[],
   { engine, log }: RankPlanOptions,
-  refuse: (layer: LinearLayer, why: string) => void,
+  refuse: (layer: Pick<LinearLayer, "name">, why: string) => void,
 ): Promise<Plan[]> {
   if (open.length === 0) return [];
   if (!("share" in goal)) return keepEnough(open, goal.kind === "energy" ? 1 - goal.keep : 1, refuse);
@@ -151,8 +152,11 @@ async function chosenBy(
   const budget = share * whole - (whole - saved - sum(offers.map((list) => list[0]!)));
   const chosen = allocate(offers, budget);
   const over = sum(chosen) - budget;
-  if (over > 1e-9 * whole)
-    log(`${kind}=${share} cannot be met: the nearest that can, ${kind}=${(share + over / whole).toFixed(3)}, is kept`);
+  if (over > 1e-9 * whole) {
+    const why = `the target ${kind}=${share} cannot be met: ${(share + over / whole).toFixed(3)} is the nearest, and is kept`;
+    log(why);
+    refuse({ name: targetNote }, why);
+  }
   chosen.forEach((o, i) => {
     if (!o.plan) refuse(open[i]!.layer, "the target is met with less loss elsewhere");
   });

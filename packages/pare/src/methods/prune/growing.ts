@@ -12,7 +12,7 @@ import { importance } from "../../importance/importance.js";
 import type { Proximal } from "../../train/options.js";
 import { allOf, channelWeights, type Places, scale } from "../channel-weights.js";
 import { fineTune, ratio, type Training, trainingOf } from "../fine-tune.js";
-import { type MethodResult, method, type Note, type Tools } from "../method.js";
+import { type MethodResult, method, type Note, type Tools, targetNote } from "../method.js";
 import { allocate, type Candidate, widthsOf } from "../widths.js";
 
 const options = z.strictObject({
@@ -69,7 +69,7 @@ async function plan(graph: Graph, o: Options, tools: Tools) {
   const { removed, widths, cost: left } = await allocate(candidates, o.allocation, cost, o.target.macs * whole);
   if (left > o.target.macs * whole * 1.001)
     notes.unshift({
-      node: "(target)",
+      node: targetNote,
       what: "skipped",
       why: `the target macs=${o.target.macs} cannot be met: ${(left / whole).toFixed(3)} is the nearest, and is kept`,
     });

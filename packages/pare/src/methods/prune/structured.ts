@@ -13,7 +13,7 @@ import { importance, type MeasureName, measureNames, measures } from "../../impo
 import type { EpochMetrics } from "../../train/options.js";
 import { type CostKind, costOf, latencyRatio } from "../costs.js";
 import { fineTune, ratio, trainingOf } from "../fine-tune.js";
-import { type MethodResult, method, type Note, type Tools } from "../method.js";
+import { type MethodResult, method, type Note, type Tools, targetNote } from "../method.js";
 import type { Calibration } from "../moments.js";
 import { answersOf, changeOf } from "../output-change.js";
 import { reconstruct } from "../reconstruct.js";
@@ -278,7 +278,7 @@ export const structured = method({
     if (now.cost > share * whole * 1.001) {
       const why = `the target ${kind}=${share} cannot be met: ${(now.cost / whole).toFixed(3)} is the nearest, and is kept`;
       tools.log(why);
-      notes.unshift({ node: "(target)", what: "skipped", why });
+      notes.unshift({ node: targetNote, what: "skipped", why });
     }
     return { graph: now.graph, notes, history };
   },
