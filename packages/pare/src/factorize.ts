@@ -51,7 +51,7 @@ const runs = 50;
  * (usage) for options that make no sense.
  */
 export async function factorize(graph: Graph, o: FactorizeOptions = {}): Promise<Factorized> {
-  refuseQuantized(graph, "factorise");
+  refuseQuantized(graph, "factorize");
   const engine = o.engine ?? (await defaultEngine());
   const wanted = o.method ?? "auto";
   const chosen = wanted === "auto" ? foreseeable : factorizers.filter((f) => f.id === wanted);

@@ -6,11 +6,13 @@ import { open } from "../dist/data/open.js";
 import { limited, subset } from "../dist/data/views.js";
 import { ortNode } from "../dist/engine/ort-node.js";
 import { factorize } from "../dist/factorize.js";
+import { Emitter } from "../dist/graph/emit.js";
 import { toBytes } from "../dist/graph/encode.js";
 import { read } from "../dist/graph/file.js";
-import { draft, type Graph } from "../dist/graph/graph.js";
+import { draft, emptyGraph, type Graph } from "../dist/graph/graph.js";
 import { NetworkBuilder } from "../dist/methods/architecture/builder.js";
 import { network } from "../dist/methods/architecture/networks.js";
+import { prune } from "../dist/prune.js";
 import { evaluate } from "../dist/train/evaluate.js";
 import { blobs } from "./support/blobs.js";
 import { sharedModels } from "./support/models.js";
@@ -99,6 +101,28 @@ test("the model that is quantized already is refused by the node that says so", 
     attributes: {},
   });
   await assert.rejects(factorize(graph, { engine }), /quantized already \(QuantizeLinear "q"\)/);
+  await assert.rejects(
+    prune(graph, { method: "magnitude" }),
+    /quantized already \(QuantizeLinear "q"\): prune the float/,
+  );
+  const d = emptyGraph("codes", 21);
+  const e = new Emitter(d);
+  d.inputs.push({ name: "x", type: "float32", shape: [1, 2] });
+  const codes = e.constant({ type: "int8", dims: [2, 3], bytes: Uint8Array.of(1, 2, 3, 4, 5, 6) });
+  const y = e.op("MatMul", ["x", e.cast(codes, "float32")]);
+  d.outputs.push({ name: y, type: "float32", shape: null });
+  for (const run of [factorize(d, { engine }), prune(d, { method: "magnitude" })])
+    await assert.rejects(run, /quantized already \(Cast "/);
+});
+
+test("a model without layers is refused, not written again", async () => {
+  const d = emptyGraph("bare", 21);
+  const e = new Emitter(d);
+  d.inputs.push({ name: "x", type: "float32", shape: [1, 2] });
+  d.outputs.push({ name: e.op("Relu", ["x"]), type: "float32", shape: null });
+  await assert.rejects(factorize(d, { engine }), /it has no layers of weights/);
+  for (const method of ["magnitude", "structured"] as const)
+    await assert.rejects(prune(d, { method }), /it has no (layers of weights|groups of channels)/);
 });
 
 test("real networks: every topology is factorised and runs, or says for every layer why not", async (t) => {

@@ -52,7 +52,7 @@ test("the proximal steps minimise what they say: |v - w|^2 / 2 + rate x penalty"
   const w = Float32Array.of(3, -4, 0.3, 0.4);
   const groups = [new Map([["w", Uint32Array.of(0, 1)]]), new Map([["w", Uint32Array.of(2, 3)]])];
   const v = w.slice();
-  groupLasso(groups, 10)(new Map([["w", v]]), { rate: 0.1, step: 0 });
+  groupLasso(groups, 10)(new Map([["w", v]]), { rate: 0.1, step: 0, steps: 8 });
   const lasso = (u: ArrayLike<number>) =>
     Array.from(w, (a, i) => (u[i]! - a) ** 2 / 2).reduce((a, b) => a + b) +
     Math.hypot(u[0]!, u[1]!) +
@@ -62,7 +62,7 @@ test("the proximal steps minimise what they say: |v - w|^2 / 2 + rate x penalty"
   for (let i = 0; i < 4; i++)
     for (const d of [-1e-2, 1e-2]) assert.ok(lasso(v.map((u, k) => (k === i ? u + d : u))) > lasso(v));
   const g = w.slice();
-  growing([groups[0]!], { ceiling: 2, hold: 0.5, steps: 8 })(new Map([["w", g]]), { rate: 0.1, step: 1 });
+  growing([groups[0]!], { ceiling: 2, hold: 0.5 })(new Map([["w", g]]), { rate: 0.1, step: 1, steps: 8 });
   // Two of four rising steps: factor 1; w / (1 + 0.1).
   assert.ok(Math.abs(g[0]! - 3 / 1.1) < 1e-6 && g[2] === w[2]);
 });
@@ -142,7 +142,7 @@ test("bad input: a network without free groups, weights that are pruned already,
   const parse = (id: string, o: object) => methodOf(id)!.options.parse({ train: { epochs: 1 }, ...o }) as never;
   await assert.rejects(
     growingMethod.apply(only, parse("prune/growing", {}), tools(only)),
-    /no channels can be removed/,
+    /no channels of this model can be removed/,
   );
   await assert.rejects(
     groupLassoMethod.apply(only, parse("prune/group-lasso", {}), tools(only)),

@@ -18,6 +18,6 @@ export function refuseQuantized(graph: Graph, work: string): void {
   );
   if (integer)
     throw new PareError(
-      `the model is quantized already (${integer.op} ${quote(integer.name)}): ${work} the float model, then quantize`,
+      `the model is quantized already (${integer.op} ${quote(integer.name || integer.outputs[0] || "")}): ${work} the float model, then quantize`,
     );
 }

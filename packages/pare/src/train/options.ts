@@ -57,10 +57,10 @@ export interface Penalty {
 export interface Proximal {
   /** What changes the result, as data: a checkpoint under others is not resumed. */
   readonly settings: unknown;
-  /** Changes the weights in place, by initialiser. Depends on them, the update's learning rate and its step (0 is the first) alone. */
+  /** Changes the weights in place, by initialiser. Depends on them, the update's learning rate and its step (0 is the first of `steps`) alone. */
   readonly apply: (
     weights: ReadonlyMap<string, Float32Array>,
-    at: { readonly rate: number; readonly step: number },
+    at: { readonly rate: number; readonly step: number; readonly steps: number },
   ) => void;
 }
 /** How the weights went, by initialiser. */

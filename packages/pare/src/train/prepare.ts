@@ -145,7 +145,7 @@ export async function prepare(graph: Graph, o: TrainOptions, engine: Engine): Pr
       const views = layout.segments.map(
         ({ parameter, at: from, count }) => [parameter.name, vector.subarray(from, from + count)] as const,
       );
-      o.proximal?.apply(new Map(views), { rate, step });
+      o.proximal?.apply(new Map(views), { rate, step, steps: course.steps });
     },
     async remask(epoch) {
       const next = await o.remask?.(epoch, weightsOf(layout, optimizer.vector), masks);

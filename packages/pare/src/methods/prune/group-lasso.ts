@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { couple } from "../../analyze/couple.js";
 import { cut } from "../../analyze/cut.js";
-import { type Group, groupsOf } from "../../analyze/groups.js";
+import { groupsOf } from "../../analyze/groups.js";
 import { layersOf } from "../../analyze/layers.js";
 import { PareError } from "../../graph/error.js";
 import type { Graph } from "../../graph/graph.js";
@@ -11,6 +11,7 @@ import { dropDeadChannels } from "../../passes/drop-dead-channels.js";
 import type { Proximal } from "../../train/options.js";
 import { allOf, channelWeights, norm, type Places, scale } from "../channel-weights.js";
 import { fineTune, trainingOf } from "../fine-tune.js";
+import { freeGroups } from "../free-groups.js";
 import { type MethodResult, method, type Note } from "../method.js";
 import { weightsOf } from "../weights.js";
 
@@ -44,13 +45,12 @@ function placesOf(graph: Graph, kind: Kind, exclude: readonly string[]): Places[
         return slices(weight, dims, (d) => (kind === "shapes" ? !kept[d] : kept[d]! || d === first));
       });
   const coupling = couple(graph);
-  const free = groupsOf(coupling).filter((g) => !g.blocked && !namesIn(g).some((n) => exclude.includes(n)));
+  const { free } = freeGroups(coupling, exclude, "prune/group-lasso");
   return [...channelWeights(coupling, free).values()].flatMap((w) => {
     const places = kind === "filters" ? w.makers : kind === "channels" ? w.readers : allOf(w);
     return places.size > 0 ? [places] : [];
   });
 }
-const namesIn = (g: Group): string[] => g.members.flatMap((m) => [m.node, m.tensor]);
 
 /** A tensor's elements by their indices along the axes that `by` picks. */
 function slices(name: string, dims: readonly number[], by: (d: number) => boolean): Places[] {
@@ -116,7 +116,10 @@ export const groupLassoMethod = method({
     const groups = o.groups.flatMap((kind) => placesOf(graph, kind, o.exclude));
     if (groups.length === 0) throw new PareError("prune/group-lasso: this model has no such groups of weights");
     const { strength } = o;
-    const proximal = { settings: { strength, groups: o.groups }, apply: groupLasso(groups, strength) };
+    const proximal = {
+      settings: { strength, groups: o.groups, exclude: o.exclude },
+      apply: groupLasso(groups, strength),
+    };
     const sparse = await tools.train(graph, { ...training, proximal });
     const narrow = withoutDead(sparse.graph);
     const held = windowMasks(narrow, o);

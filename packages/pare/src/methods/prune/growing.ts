@@ -12,7 +12,8 @@ import { importance } from "../../importance/importance.js";
 import type { Proximal } from "../../train/options.js";
 import { allOf, channelWeights, type Places, scale } from "../channel-weights.js";
 import { fineTune, ratio, type Training, trainingOf } from "../fine-tune.js";
-import { type MethodResult, method, type Note, type Tools, targetNote } from "../method.js";
+import { allBlocked, freeGroups, keptNotes, missedTarget } from "../free-groups.js";
+import { type MethodResult, method, type Tools } from "../method.js";
 import { allocate, type Candidate, widthsOf } from "../widths.js";
 
 const options = z.strictObject({
@@ -33,12 +34,9 @@ const options = z.strictObject({
 type Options = z.output<typeof options>;
 
 /** w <- w / (1 + rate factor): the proximal step of factor / 2 |w|^2, with the factor rising linearly to `ceiling`, then held. */
-export function growing(
-  groups: readonly Places[],
-  o: { ceiling: number; hold: number; steps: number },
-): Proximal["apply"] {
-  const rising = Math.max(1, Math.round((1 - o.hold) * o.steps));
-  return (weights, { rate, step }) => {
+export function growing(groups: readonly Places[], o: { ceiling: number; hold: number }): Proximal["apply"] {
+  return (weights, { rate, step, steps }) => {
+    const rising = Math.max(1, Math.round((1 - o.hold) * steps));
     const factor = o.ceiling * Math.min(1, (step + 1) / rising);
     for (const places of groups) scale(weights, places, 1 / (1 + rate * factor));
   };
@@ -46,13 +44,7 @@ export function growing(
 
 async function plan(graph: Graph, o: Options, tools: Tools) {
   const coupling = couple(graph);
-  const notes: Note[] = [];
-  const free = groupsOf(coupling).filter((g) => {
-    const excluded = g.members.flatMap((m) => [m.node, m.tensor]).find((n) => o.exclude.includes(n));
-    const why = g.blocked ? `${g.blocked.at}: ${g.blocked.why}` : excluded ? `"${excluded}" is excluded` : null;
-    if (why) notes.push({ node: g.members[0]?.node ?? g.name, what: "skipped", why: `${g.size} channels: ${why}` });
-    return why === null;
-  });
+  const { free, notes } = freeGroups(coupling, o.exclude, "prune/growing");
   const { engine, seed } = tools;
   const scores = await importance(graph, null, "l1", { engine, seed });
   const lists = channelScores(coupling, free, scores, { reduce: "mean", sides: "all" });
@@ -60,34 +52,20 @@ async function plan(graph: Graph, o: Options, tools: Tools) {
     const widths = widthsOf(group, o.roundTo, 1);
     return lists[i] && widths.length > 1 ? [{ group, scores: lists[i], widths }] : [];
   });
-  if (candidates.length === 0)
-    throw new PareError(
-      `prune/growing: no channels can be removed:${notes.map((n) => `\n  ${n.node}: ${n.why}`).join("")}`,
-    );
+  if (candidates.length === 0) throw allBlocked(notes);
   const cost = macsTally(coupling);
   const whole = cost(new Set());
   const { removed, widths, cost: left } = await allocate(candidates, o.allocation, cost, o.target.macs * whole);
-  if (left > o.target.macs * whole * 1.001)
-    notes.unshift({
-      node: targetNote,
-      what: "skipped",
-      why: `the target macs=${o.target.macs} cannot be met: ${(left / whole).toFixed(3)} is the nearest, and is kept`,
-    });
-  candidates.forEach(({ group }, i) => {
-    if (widths[i]! < group.size)
-      notes.push({
-        node: group.members[0]?.node ?? group.name,
-        what: "done",
-        why: `${widths[i]} of ${group.size} channels of ${group.name} kept`,
-      });
-  });
+  const missed = missedTarget("macs", o.target.macs, left / whole);
+  if (missed) tools.log(missed.why);
+  const said = [...(missed ? [missed] : []), ...notes, ...keptNotes(candidates, widths)];
   const weights = channelWeights(
     coupling,
     candidates.map((c) => c.group),
   );
   const placesOf = (channels: Iterable<Parameters<typeof weights.get>[0]>): Places[] =>
     [...channels].map((c) => allOf(weights.get(c)!));
-  return { coupling, removed, notes, chosen: placesOf(removed), all: placesOf(weights.keys()) };
+  return { coupling, removed, notes: said, chosen: placesOf(removed), all: placesOf(weights.keys()) };
 }
 
 /** The same channels of the trained graph: its groups are those of before, in their order. */
@@ -126,10 +104,10 @@ export const growingMethod = method({
       now = result.graph;
     };
     const pressing = trainingOf(o.train, graph, tools);
-    const steps = pressing.epochs * Math.ceil((tools.data?.length ?? 0) / (pressing.batchSize ?? 128));
+    const { train: _, finetune: __, ...settings } = o;
     const press = (groups: readonly Places[], ceiling: number): Proximal => ({
-      settings: { ceiling, hold: o.hold, groups: groups.length },
-      apply: growing(groups, { ceiling, hold: o.hold, steps }),
+      settings: { ...settings, ceiling },
+      apply: growing(groups, { ceiling, hold: o.hold }),
     });
     if (o.choose === "last") {
       await trainOn(pressing, press(planned.all, o.pick));

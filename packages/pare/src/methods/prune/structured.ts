@@ -2,23 +2,23 @@
 import { z } from "zod";
 import { type Coupling, couple } from "../../analyze/couple.js";
 import { cut } from "../../analyze/cut.js";
-import { type Group, groupsOf, survivors } from "../../analyze/groups.js";
+import { type Group, survivors } from "../../analyze/groups.js";
 import { channelStep } from "../../engine/channel-step.js";
 import { LayerTimes } from "../../engine/layer-times.js";
 import { PareError } from "../../graph/error.js";
 import type { Graph } from "../../graph/graph.js";
-import { nearestNames } from "../../graph/nearest-names.js";
 import { channelScores } from "../../importance/channel-scores.js";
 import { importance, type MeasureName, measureNames, measures } from "../../importance/importance.js";
 import type { EpochMetrics } from "../../train/options.js";
 import { type CostKind, costOf, latencyRatio } from "../costs.js";
 import { fineTune, ratio, trainingOf } from "../fine-tune.js";
-import { type MethodResult, method, type Note, type Tools, targetNote } from "../method.js";
+import { allBlocked, freeGroups, keptNotes, missedTarget, skippedGroup } from "../free-groups.js";
+import { type MethodResult, method, type Note, type Tools } from "../method.js";
 import type { Calibration } from "../moments.js";
 import { answersOf, changeOf } from "../output-change.js";
 import { reconstruct } from "../reconstruct.js";
 import { refreshStatistics } from "../refresh-statistics.js";
-import { allocate, type Candidate, type Cost, removedAt, widthsOf } from "../widths.js";
+import { type Allocation, allocate, type Candidate, type Cost, type Plan, removedAt, widthsOf } from "../widths.js";
 
 /** What channels can be ranked by. */
 export const rankings: readonly string[] = measureNames.filter((name) => measures[name].needs !== "path");
@@ -75,32 +75,6 @@ function targetOf(o: Options): { kind: CostKind; share: number } {
   return { kind, share };
 }
 
-const nameOf = (g: Group): string => g.members[0]?.node ?? g.name;
-const namesIn = (g: Group): string[] => g.members.flatMap((m) => [m.node, m.tensor]);
-
-/** Free groups that may be narrowed, and why the others may not. */
-function choose(groups: readonly Group[], exclude: readonly string[]): { free: Group[]; notes: Note[] } {
-  const known = groups.flatMap(namesIn);
-  for (const name of exclude)
-    if (!known.includes(name))
-      throw new PareError(
-        `prune/structured: exclude names "${name}", which has no channels; nearest are ${nearestNames(name, known)
-          .map((n) => `"${n}"`)
-          .join(", ")}`,
-        "usage",
-      );
-  const free: Group[] = [];
-  const notes: Note[] = [];
-  for (const g of groups) {
-    const skip = (why: string) => notes.push({ node: nameOf(g), what: "skipped", why });
-    const excluded = namesIn(g).find((n) => exclude.includes(n));
-    if (g.blocked) skip(`${g.size} channels of ${g.name}: ${g.blocked.at}: ${g.blocked.why}`);
-    else if (excluded) skip(`${g.size} channels of ${g.name}: "${excluded}" is excluded by the recipe`);
-    else free.push(g);
-  }
-  return { free, notes };
-}
-
 const calibrationOf = (o: Options, tools: Tools): Calibration | null =>
   tools.data && { data: tools.data, samples: o.samples, engine: tools.engine, signal: tools.signal };
 
@@ -121,10 +95,9 @@ async function candidatesOf(
   const notes: Note[] = [];
   const candidates = channelScores(coupling, free, scores, o).flatMap((list, i): Candidate[] => {
     const group = free[i]!;
-    const skip = (why: string) => notes.push({ node: nameOf(group), what: "skipped", why });
-    if (!list) skip(`${group.size} channels of ${group.name}: importance ${o.importance} says nothing of them`);
+    if (!list) notes.push(skippedGroup(group, `importance ${o.importance} says nothing of them`));
     const widths = widthsOf(group, step, 1);
-    if (list && widths.length < 2) skip(`${group.size} channels of ${group.name}: fewer than a multiple of ${step}`);
+    if (list && widths.length < 2) notes.push(skippedGroup(group, `fewer than a multiple of ${step}`));
     return list && widths.length > 1 ? [{ group, scores: list, widths }] : [];
   });
   return { candidates, notes };
@@ -160,6 +133,35 @@ async function measured(coupling: Coupling, candidates: readonly Candidate[], ca
   return out;
 }
 
+/** Plans that are timed whole. */
+const mostTimed = 5;
+/** What is aimed at lies this share below the target, so that noise does not put it above. */
+const margin = 0.04;
+
+/**
+ * As `allocate`, but the whole network has the last word: the table is a sum of layers timed alone, so its limit is moved until the measured cost
+ * (in the same unit) is just below `limit`. The dearest plan that holds, else the cheapest that was found; its cost is the measured one.
+ */
+async function timed(
+  candidates: readonly Candidate[],
+  allocation: Allocation,
+  cost: Cost,
+  limit: number,
+  measure: (removed: Plan["removed"]) => Promise<number>,
+): Promise<Plan> {
+  const found: Plan[] = [];
+  for (let tabled = limit; found.length < mostTimed; ) {
+    const plan = await allocate(candidates, allocation, cost, tabled);
+    if (found.some((f) => f.widths.join() === plan.widths.join())) break;
+    const measured = await measure(plan.removed);
+    found.push({ ...plan, cost: measured });
+    if (measured <= limit && measured >= limit * (1 - 2 * margin)) break;
+    tabled *= (limit * (1 - margin)) / measured;
+  }
+  const rising = found.sort((a, b) => a.cost - b.cost);
+  return rising.findLast((p) => p.cost <= limit) ?? rising[0]!;
+}
+
 interface Outcome {
   readonly graph: Graph;
   readonly notes: readonly Note[];
@@ -175,11 +177,10 @@ async function narrow(
 ): Promise<Outcome & { readonly cost: number }> {
   const { kind } = targetOf(o);
   const coupling = couple(graph);
-  const { free, notes } = choose(groupsOf(coupling), o.exclude);
-  for (const { at, why } of coupling.leftAlone) notes.push({ node: at, what: "skipped", why });
+  const { free, notes } = freeGroups(coupling, o.exclude, "prune/structured");
   const found = await candidatesOf(coupling, free, o, tools);
   notes.push(...found.notes);
-  if (found.candidates.length === 0) throw new PareError(blocked(notes));
+  if (found.candidates.length === 0) throw allBlocked(notes);
   const calibration = calibrationOf(o, tools);
   const allocation = o.allocation === "auto" ? (calibration ? "sensitivity" : "global") : o.allocation;
   if (allocation === "sensitivity" && !calibration)
@@ -190,26 +191,18 @@ async function narrow(
   const candidates =
     allocation === "sensitivity" ? await measured(coupling, found.candidates, calibration!, tools) : found.candidates;
   const cost: Cost = await costOf(kind, coupling, tools.engine, at.times);
-  let plan = await allocate(candidates, allocation, cost, at.limit);
+  const plan = await (kind === "latency" ? timed : allocate)(
+    candidates,
+    allocation,
+    cost,
+    at.limit,
+    async (removed) => {
+      const ratio = await latencyRatio(tools.engine, at.original, cut(coupling, removed), coupling);
+      return (at.limit * ratio) / at.share;
+    },
+  );
+  notes.push(...keptNotes(candidates, plan.widths));
   let narrower = plan.removed.size ? cut(coupling, plan.removed) : graph;
-  if (kind === "latency")
-    // The table is a sum of layers timed alone; the whole network has the last word.
-    for (let limit = at.limit, attempt = 0; attempt < 3 && plan.cost <= limit; attempt++) {
-      const ratio = await latencyRatio(tools.engine, at.original, narrower, coupling);
-      if (ratio <= at.share * 1.02) break;
-      limit *= at.share / ratio;
-      plan = await allocate(candidates, allocation, cost, limit);
-      narrower = cut(coupling, plan.removed);
-    }
-  candidates.forEach(({ group }, i) => {
-    const width = plan.widths[i]!;
-    if (width < group.size)
-      notes.push({
-        node: nameOf(group),
-        what: "done",
-        why: `${width} of ${group.size} channels of ${group.name} kept`,
-      });
-  });
   if (plan.removed.size === 0) return { graph, notes, history: [], cost: plan.cost };
   if (calibration && o.repair === "statistics") narrower = await refreshStatistics(narrower, calibration);
   if (calibration && o.repair === "reconstruct") {
@@ -225,13 +218,6 @@ async function narrow(
     notes.push(...left);
   }
   return { graph: narrower, notes, history: [], cost: plan.cost };
-}
-
-function blocked(notes: readonly Note[]): string {
-  const reasons = [...new Set(notes.map((n) => (n.why.includes(n.node) ? n.why : `${n.node}: ${n.why}`)))];
-  const shown = reasons.slice(0, 12).map((r) => `\n  ${r}`);
-  const more = reasons.length > shown.length ? `\n  and ${reasons.length - shown.length} more` : "";
-  return `no channels of this model can be removed:${shown.join("") || " it has no groups of channels"}${more}`;
 }
 
 const percent = (r: number): string => `${(100 * r).toFixed(1)} %`;
@@ -274,12 +260,8 @@ export const structured = method({
       }
       tools.log(`step ${step} of ${o.steps}: ${percent(now.cost / whole)} of the ${kind} left`);
     }
-    const notes = [...now.notes];
-    if (now.cost > share * whole * 1.001) {
-      const why = `the target ${kind}=${share} cannot be met: ${(now.cost / whole).toFixed(3)} is the nearest, and is kept`;
-      tools.log(why);
-      notes.unshift({ node: targetNote, what: "skipped", why });
-    }
-    return { graph: now.graph, notes, history };
+    const missed = missedTarget(kind, share, now.cost / whole);
+    if (missed) tools.log(missed.why);
+    return { graph: now.graph, notes: [...(missed ? [missed] : []), ...now.notes], history };
   },
 });
