@@ -19,7 +19,7 @@ import { accurateEnough, fastEnough, type Limits, smallEnough } from "./quantize
 import { Patience } from "./quantize/patience.js";
 import { refine } from "./quantize/refine.js";
 import { instead, type Searched, searchIntegers, uniformChoices } from "./quantize/search.js";
-import { type Memory, Workbench } from "./quantize/workbench.js";
+import { emptyMemory, type Memory, Workbench } from "./quantize/workbench.js";
 import { simplify } from "./simplify.js";
 
 export interface QuantizeOptions extends Limits {
@@ -31,7 +31,7 @@ export interface QuantizeOptions extends Limits {
   readonly target?: Target;
   readonly model?: string;
   readonly engine?: Engine;
-  /** Verdicts of an earlier search of the same model, samples and options; new ones are added. */
+  /** Verdicts and times of an earlier search of the same model, samples and options; new ones are added. */
   readonly memory?: Memory;
   /** Aborted: the search ends with the best so far, if there is one. */
   readonly signal?: AbortSignal;
@@ -77,7 +77,7 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
   const reference = samples && (await Reference.of(net, samples, engine, mostJudged));
   if (reference && options.maxDrop !== undefined && (await reference.judge(net)).agreement === null)
     throw new PareError("max-drop cannot be told: no output of the model holds scores of classes", "usage");
-  const memory: Memory = options.memory ?? new Map();
+  const memory = options.memory ?? emptyMemory();
   const bench = (form: string, network: Graph) =>
     new Workbench(
       network,

@@ -9,7 +9,7 @@ import { write } from "../graph/file.js";
 import type { Target } from "../quantization/plan.js";
 import { verify } from "../quantization/verify.js";
 import { formats, missed } from "../quantize/facts.js";
-import type { Memory } from "../quantize/workbench.js";
+import { emptyMemory } from "../quantize/workbench.js";
 import { quantize } from "../quantize.js";
 import { textTable } from "../report/text.js";
 import { type DataOptions, dataOptions, openRuns } from "./data.js";
@@ -157,20 +157,22 @@ function textOf(facts: Facts, output: string): string {
 
 const peakBytes = (): number => process.resourceUsage().maxRSS * 1024;
 
-/** Verdicts of a search beside its output, as long as it is unfinished. */
+/** Verdicts and times of a search beside its output, as long as it is unfinished. */
 function memoryAt(path: string, model: Uint8Array, settings: readonly unknown[]) {
   const key = createHash("sha256").update(model).update(JSON.stringify(settings)).digest("hex");
-  const memory: Memory = new Map();
+  const memory = emptyMemory();
   try {
-    const saved = JSON.parse(readFileSync(path, "utf8")) as { key: string; verdicts: [string, never][] };
-    if (saved.key === key) for (const [k, v] of saved.verdicts) memory.set(k, v);
+    const saved = JSON.parse(readFileSync(path, "utf8")) as Record<"key" | keyof typeof memory, never>;
+    if (saved.key === key)
+      for (const part of ["verdicts", "times"] as const)
+        for (const [k, v] of saved[part] as [string, never][]) memory[part].set(k, v);
   } catch {
     // There is none, or it is of no use: the search begins anew.
   }
   return {
     memory,
     save: () => {
-      writeFileSync(`${path}.tmp`, JSON.stringify({ key, verdicts: [...memory] }));
+      writeFileSync(`${path}.tmp`, JSON.stringify({ key, verdicts: [...memory.verdicts], times: [...memory.times] }));
       renameSync(`${path}.tmp`, path);
     },
     forget: () => rmSync(path, { force: true }),

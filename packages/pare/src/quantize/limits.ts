@@ -44,8 +44,7 @@ export async function fastEnough(plain: Workbench, found: Searched, maxLatency: 
   return best;
 }
 export async function ratiosToFloat(plain: Workbench, plans: readonly Searched[]): Promise<number[]> {
-  const made = await Promise.all(plans.map(({ bench, best }) => bench.make(best.attempt)));
-  const [floatMs, ...ms] = await timesOf(plain, [plain.net, ...made]);
+  const [floatMs, ...ms] = await timesOf(plain, [null, ...plans]);
   return ms.map((m) => m / floatMs!);
 }
 

@@ -4,7 +4,6 @@ import { infer } from "../analyze/infer.js";
 import { macsOf } from "../analyze/macs.js";
 import { compare } from "../compare.js";
 import { latency } from "../engine/latency.js";
-import type { Graph } from "../graph/graph.js";
 import type { Candidate } from "../quantization/eligible.js";
 import type { Format } from "../quantization/plan.js";
 import type { Patience } from "./patience.js";
@@ -101,8 +100,8 @@ export async function instead(
   const judged: Judged[] = [];
   for (const format of named)
     judged.push(await plain.judge({ choices: uniformChoices(plain.candidates, format), ranges: "min-max" }));
-  const made = await Promise.all([found.bench.make(found.best.attempt), ...judged.map((j) => plain.make(j.attempt))]);
-  const [floatMs, bestMs, ...ms] = await timesOf(plain, [plain.net, ...made]);
+  const plans = judged.map((best) => ({ bench: plain, best }));
+  const [floatMs, bestMs, ...ms] = await timesOf(plain, [null, found, ...plans]);
   const bestDb = db(found.best);
   const others = judged.map((best, i) => ({ best, ms: ms[i]!, format: named[i]! }));
   const worth = (o: (typeof others)[number]) => db(o.best) - halfTimeDb * Math.log2(o.ms);
@@ -164,18 +163,27 @@ async function operators(bench: Workbench, all: Judged): Promise<Judged> {
   const same = [...all.attempt.choices].every(([key, c]) => choices.get(key)?.format === c.format);
   if (same || !bench.samples) return all;
   const core = await bench.judge({ ...all.attempt, choices });
-  const made = await Promise.all([all, core].map((j) => bench.make(j.attempt)));
-  const [allMs, coreMs] = await timesOf(bench, made);
+  const [allMs, coreMs] = await timesOf(
+    bench,
+    [all, core].map((best) => ({ bench, best })),
+  );
   const worth = (j: Judged, ms: number) => Math.min(goodDb, db(j)) - halfTimeDb * Math.log2(ms);
   return worth(core, coreMs!) > worth(all, allMs!) ? core : all;
 }
 
-/** Milliseconds of the fastest run, which a busy machine disturbs least, measured in turn for at most about half a second. */
-export async function timesOf(bench: Workbench, graphs: readonly Graph[]): Promise<number[]> {
+/** Milliseconds of one run on the first sample, all in turn; null is the float network of `bench`. */
+export async function timesOf(bench: Workbench, plans: readonly (Searched | null)[]): Promise<readonly number[]> {
+  const { times } = bench.memory;
+  const key = plans.map((p) => p?.bench.keyOf(p.best.attempt) ?? "float").join("; ");
+  const known = times.get(key);
+  if (known) return known;
+  const graphs = await Promise.all(plans.map((p) => p?.bench.make(p.best.attempt) ?? bench.net));
   const feeds = bench.samples!.feeds(0);
   const [once] = await latency(bench.engine, graphs.slice(0, 1), { runs: 3, feeds });
   const runs = Math.max(5, Math.min(100, Math.round(250 / graphs.length / Math.max(0.01, once!.medianMs))));
-  return (await latency(bench.engine, graphs, { runs, feeds })).map((l) => l.minMs);
+  const measured = (await latency(bench.engine, graphs, { runs, feeds })).map((l) => l.minMs);
+  times.set(key, measured);
+  return measured;
 }
 
 /** Layers that lose out of proportion keep float arithmetic. */

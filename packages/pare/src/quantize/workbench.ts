@@ -38,8 +38,12 @@ export interface Judged {
   readonly verdict: Verdict;
   readonly sizeBytes: number;
 }
-/** Verdicts by what was judged: a search that goes on does nothing twice. */
-export type Memory = Map<string, Omit<Judged, "attempt">>;
+/** Verdicts by what was judged, milliseconds by what was timed in turn: a search that goes on does nothing twice, and decides as it did before. */
+export interface Memory {
+  readonly verdicts: Map<string, Omit<Judged, "attempt">>;
+  readonly times: Map<string, readonly number[]>;
+}
+export const emptyMemory = (): Memory => ({ verdicts: new Map(), times: new Map() });
 
 export class Workbench {
   readonly #statistics = new Map<string, Statistics>();
@@ -82,21 +86,22 @@ export class Workbench {
   /** Bytes of the file, without judging it. */
   async sizeOf(attempt: Attempt): Promise<number> {
     this.signal?.throwIfAborted();
-    return this.memory.get(this.#keyOf(attempt))?.sizeBytes ?? toBytes(await this.make(attempt)).length;
+    return this.memory.verdicts.get(this.keyOf(attempt))?.sizeBytes ?? toBytes(await this.make(attempt)).length;
   }
   async judge(attempt: Attempt): Promise<Judged> {
     this.signal?.throwIfAborted();
-    const key = this.#keyOf(attempt);
-    let known = this.memory.get(key);
+    const key = this.keyOf(attempt);
+    let known = this.memory.verdicts.get(key);
     if (!known) {
       const graph = await this.make(attempt);
       const verdict = this.reference ? await this.reference.judge(graph) : unknown;
       known = { verdict, sizeBytes: toBytes(graph).length };
-      this.memory.set(key, known);
+      this.memory.verdicts.set(key, known);
     }
     return { attempt, ...known };
   }
-  #keyOf({ choices, ranges, rounding }: Attempt): string {
+  /** What tells an attempt from all others, those of other forms of the network included. */
+  keyOf({ choices, ranges, rounding }: Attempt): string {
     const formats = [...choices].map(([key, { format }]) => `${key}=${format}`).sort();
     return [this.form, ranges, rounding ?? "nearest", ...formats].join("|");
   }
