@@ -1,9 +1,9 @@
 /** THE MAIN PATH of `pare compare`. Two models and samples enter; how alike their answers are, output by output and layer by layer, leaves. */
 import { z } from "zod";
 import { infer } from "./analyze/infer.js";
-import { Classes, namesOf, running } from "./compare/reference.js";
+import { Classes, checkAnswers, namesOf, running } from "./compare/reference.js";
 import { Tally, together } from "./compare/tally.js";
-import type { Samples } from "./data/samples.js";
+import { placeOf, type Samples } from "./data/samples.js";
 import { defaultEngine } from "./engine/default-engine.js";
 import type { Engine } from "./engine/engine.js";
 import { PareError } from "./graph/error.js";
@@ -35,7 +35,10 @@ export interface CompareOptions {
   readonly layers?: boolean;
 }
 
-/** Throws PareError where the models' outputs have different names, or one of them does not run on the samples. */
+/**
+ * Throws PareError where the models' outputs have different names, one of them does not run on the samples, or the first answers a sample with
+ * nothing finite.
+ */
 export async function compare(a: Graph, b: Graph, samples: Samples, options: CompareOptions = {}): Promise<Comparison> {
   const engine = options.engine ?? (await defaultEngine());
   const outputs = namesOf(a);
@@ -54,6 +57,7 @@ export async function compare(a: Graph, b: Graph, samples: Samples, options: Com
         options.signal?.throwIfAborted();
         const feeds = samples.feeds(i);
         const [x, y] = [await first.run(feeds, names), await second.run(feeds, names)];
+        checkAnswers(Object.fromEntries(outputs.map((name) => [name, x[name]!])), placeOf(samples, i));
         for (const [name, tally] of tallies) tally.add(x[name]!, y[name]!);
         classes.add(x, y, samples.label(i));
         options.onProgress?.({ done: i + 1, of: samples.length });

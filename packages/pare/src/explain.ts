@@ -4,7 +4,7 @@ import { infer } from "./analyze/infer.js";
 import { calibrate } from "./calibrate/calibrate.js";
 import type { Statistics } from "./calibrate/statistics.js";
 import { compare } from "./compare.js";
-import type { Samples } from "./data/samples.js";
+import { chosenOf, type Samples } from "./data/samples.js";
 import { defaultEngine } from "./engine/default-engine.js";
 import type { Engine } from "./engine/engine.js";
 import { type Cause, causeOfValue, causeOfWeight, causes } from "./explain/causes.js";
@@ -61,7 +61,7 @@ const decibels = (ratio: number): number | null => (ratio > 0 ? -10 * Math.log10
 
 /**
  * `layers`: the quantized network's layers, those first whose rounding alone brings the most noise to the outputs. Throws PareError where the
- * second model is not quantized, or one of them does not run on the samples.
+ * second model is not quantized, or one of them does not run on the samples or has no answer to one of them.
  */
 export async function explain(
   float: Graph,
@@ -123,14 +123,10 @@ function orNull(make: () => Graph): Graph | null {
 /** Some samples, evenly spread. */
 function firsts(samples: Samples, limit: number): Samples {
   const length = Math.min(limit, samples.length);
-  const at = (k: number) => Math.floor((k * samples.length) / length);
-  return {
-    name: samples.name,
-    length,
-    label: (k) => samples.label(at(k)),
-    feeds: (k) => samples.feeds(at(k)),
-    batch: (indices) => samples.batch(indices.map(at)),
-  };
+  return chosenOf(
+    samples,
+    Array.from({ length }, (_, k) => Math.floor((k * samples.length) / length)),
+  );
 }
 
 /** What the values are like in float. */

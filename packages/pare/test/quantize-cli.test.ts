@@ -6,7 +6,7 @@ import { before, test } from "node:test";
 import { node } from "../dist/graph/emit.js";
 import { toBytes } from "../dist/graph/encode.js";
 import { emptyGraph } from "../dist/graph/graph.js";
-import { network } from "./support/planted.js";
+import { network, quantized } from "./support/planted.js";
 import { bin, commandLine } from "./support/run-pare.js";
 
 const { folder, at, pare, json } = commandLine("quantize");
@@ -30,6 +30,7 @@ before(() => {
   writeFileSync(at("none.mjs"), moduleOf(0));
   writeFileSync(at("nan.mjs"), moduleOf(4, "if (i === 2) data[5] = NaN;"));
   writeFileSync(at("shape.mjs"), moduleOf(4, "dims = [1, 3, 4, 16];"));
+  writeFileSync(at("huge.mjs"), moduleOf(4, "if (i === 2) data = data.map((v) => v * 1e38);"));
   writeFileSync(at("broken.mjs"), "export const train = () => { throw new Error('no disk'); };");
   const nothing = emptyGraph("nothing", 21);
   nothing.inputs.push({ name: "x", type: "float32", shape: [1, 3, 8, 8] });
@@ -91,6 +92,11 @@ test("bad input is told in one line, and nothing is written", () => {
     [1, /no samples/, ["net.onnx", "--data", "none.mjs"]],
     [1, /sample 2.*finite/, ["net.onnx", "--data", "nan.mjs"]],
     [1, /"x" wants \[1,3,8,8\].*\[1,3,4,16\]/, ["net.onnx", "--data", "shape.mjs"]],
+    [
+      1,
+      /huge.mjs: sample 2: the model's output "y" holds nothing but NaN or Infinity/,
+      ["net.onnx", "--data", "huge.mjs"],
+    ],
     [1, /no disk/, ["net.onnx", "--data", "broken.mjs"]],
     [1, /nowhere/, ["net.onnx", "--data", "nowhere.mjs"]],
     [1, /input "x".*input "more"|"more".*has no data|inputs are "x", "more"/, ["two.onnx", "--data", "data.mjs"]],
@@ -113,6 +119,16 @@ test("compare refuses models with other outputs, explain one that is not quantiz
   const plain = pare("explain", "net.onnx", "net.onnx", "--data", "data.mjs");
   assert.equal(plain.code, 1);
   assert.match(plain.err, /rounds no value/);
+});
+
+test("samples that the model has no answer to are named", async () => {
+  writeFileSync(at("rounded.onnx"), toBytes(await quantized(network(1))));
+  writeFileSync(at("late.mjs"), moduleOf(6, "if (i === 3) data = data.map((v) => v * 1e38);"));
+  for (const command of ["compare", "explain"]) {
+    const run = pare(command, "net.onnx", "rounded.onnx", "--data", "late.mjs");
+    assert.deepEqual([run.code, run.out], [1, ""]);
+    assert.match(run.err, /late.mjs: sample 3: the model's output "y" holds nothing but NaN or Infinity/);
+  }
 });
 
 test("Ctrl-C ends with 130", async () => {

@@ -1,6 +1,7 @@
 /** A model and samples enter; what it answers to each, to hold other models against, leaves. */
-import type { Samples } from "../data/samples.js";
+import { chosenOf, placeOf, type Samples } from "../data/samples.js";
 import type { Engine, NDArray, Session } from "../engine/engine.js";
+import { PareError } from "../graph/error.js";
 import type { Graph } from "../graph/graph.js";
 import { numbersIn, Tally, together, winners } from "./tally.js";
 
@@ -36,7 +37,10 @@ export class Reference {
     this.#contrast = new Map(namesOf(graph).map((name) => [name, contrastOf(answers.map((a) => a[name]!))]));
   }
 
-  /** Runs the model on at most `limit` samples, evenly spread; on fewer, but `fewest`, where that would take seconds. */
+  /**
+   * Runs the model on at most `limit` samples, evenly spread; on fewer, but `fewest`, where that would take seconds. Throws PareError where an
+   * output holds no finite value.
+   */
   static async of(graph: Graph, samples: Samples, engine: Engine, limit: number): Promise<Reference> {
     const indices: number[] = [];
     const answers: Record<string, NDArray>[] = [];
@@ -50,7 +54,11 @@ export class Reference {
       const affordable = Math.max(fewest, Math.round(patienceMs / runMs));
       const count = Math.min(limit, affordable, samples.length);
       for (let k = 0; k < count; k++) indices.push(Math.floor((k * samples.length) / count));
-      for (const i of indices) answers.push(await answer(i));
+      for (const i of indices) {
+        const found = await answer(i);
+        checkAnswers(found, placeOf(samples, i));
+        answers.push(found);
+      }
     });
     return new Reference(graph, samples, engine, indices, answers, runMs);
   }
@@ -68,15 +76,8 @@ export class Reference {
   }
   #some(indices: readonly number[], limit: number): Samples {
     const count = Math.min(limit, indices.length);
-    const at = (k: number) => indices[Math.floor((k * indices.length) / count)]!;
-    const { samples } = this;
-    return {
-      name: samples.name,
-      length: count,
-      label: (k) => samples.label(at(k)),
-      feeds: (k) => samples.feeds(at(k)),
-      batch: (indices) => samples.batch(indices.map(at)),
-    };
+    const spread = Array.from({ length: count }, (_, k) => indices[Math.floor((k * indices.length) / count)]!);
+    return chosenOf(this.samples, spread);
   }
 
   /** How another model of the same inputs and outputs answers; throws PareError where it cannot run. */
@@ -119,6 +120,20 @@ function contrastOf(arrays: readonly NDArray[]): number {
   if (energy > 0) return energy;
   for (const v of values) for (let i = 0; i < v.length; i++) energy += v[i]! ** 2;
   return energy;
+}
+
+/** Throws PareError where a model's output holds numbers, none of which is finite: nothing can be held against it. `where`: names the sample. */
+export function checkAnswers(answers: Readonly<Record<string, NDArray>>, where: string): void {
+  for (const [name, array] of Object.entries(answers)) {
+    const values = numbersIn(array);
+    if (!values || values.length === 0) continue;
+    let i = 0;
+    while (i < values.length && !Number.isFinite(values[i]!)) i++;
+    if (i === values.length)
+      throw new PareError(
+        `${where}: the model's output "${name}" holds nothing but NaN or Infinity (${values[0]} first), with which nothing can be compared: check the size of the values that it is fed (--normalize)`,
+      );
+  }
 }
 
 export const namesOf = (graph: Graph): string[] => graph.outputs.map((v) => v.name);

@@ -63,6 +63,7 @@ export async function openSamples(source: string, graph: Graph, options: OpenOpt
     name: module.name,
     length,
     label: (i: number) => row(i).label ?? null,
+    numberOf: at,
     fitted: (i: number) => fit(row(i), at(i)),
   };
   samples.fitted(0);
@@ -97,7 +98,7 @@ type Fitted = ReadonlyMap<string, FittedSample>;
 
 /** Samples whose feeds are fitted one by one, and put together where the graph's first axes are open. */
 function withBatches(
-  { fitted, ...samples }: Pick<Samples, "name" | "length" | "label"> & { fitted(i: number): Fitted },
+  { fitted, ...samples }: Omit<Samples, "feeds" | "batch"> & { fitted(i: number): Fitted },
   graph: Graph,
 ): Samples {
   const inputs = feeds(graph);

@@ -10,4 +10,22 @@ export interface Samples {
   feeds(i: number): Readonly<Record<string, NDArray>>;
   /** The feeds of one run for several samples where they can share one (equal shapes, an open batch axis); null: run them one by one. */
   batch(indices: readonly number[]): Readonly<Record<string, NDArray>> | null;
+  /** The number of sample i in what it was taken from; i unless given. */
+  numberOf?(i: number): number;
+}
+
+/** Sample i, for messages. */
+export const placeOf = (samples: Samples, i: number): string => `${samples.name}: sample ${samples.numberOf?.(i) ?? i}`;
+
+/** Some of the samples, by their indices. */
+export function chosenOf(samples: Samples, indices: readonly number[]): Samples {
+  const at = (k: number): number => indices[k]!;
+  return {
+    name: samples.name,
+    length: indices.length,
+    label: (k) => samples.label(at(k)),
+    feeds: (k) => samples.feeds(at(k)),
+    batch: (some) => samples.batch(some.map(at)),
+    numberOf: (k) => samples.numberOf?.(at(k)) ?? at(k),
+  };
 }
