@@ -33,11 +33,13 @@ export interface CompareOptions {
   readonly onProgress?: (p: { readonly done: number; readonly of: number }) => void;
   /** Whether values inside the networks are compared too, where both have one of the same name; true unless told otherwise. */
   readonly layers?: boolean;
+  /** Whether answers are held against the samples' labels too; true unless told otherwise. */
+  readonly labels?: boolean;
 }
 
 /**
- * Throws PareError where the models' outputs have different names, one of them does not run on the samples, or the first answers a sample with
- * nothing finite.
+ * Throws PareError where the models' outputs have different names, one of them does not run on the samples, the first answers a sample with
+ * nothing finite, or a label is none of its classes.
  */
 export async function compare(a: Graph, b: Graph, samples: Samples, options: CompareOptions = {}): Promise<Comparison> {
   const engine = options.engine ?? (await defaultEngine());
@@ -59,7 +61,9 @@ export async function compare(a: Graph, b: Graph, samples: Samples, options: Com
         const [x, y] = [await first.run(feeds, names), await second.run(feeds, names)];
         checkAnswers(Object.fromEntries(outputs.map((name) => [name, x[name]!])), placeOf(samples, i));
         for (const [name, tally] of tallies) tally.add(x[name]!, y[name]!);
-        classes.add(x, y, samples.label(i));
+        const label = options.labels === false ? null : samples.label(i);
+        classes.checkLabel(x, label, placeOf(samples, i));
+        classes.add(x, y, label);
         options.onProgress?.({ done: i + 1, of: samples.length });
       }
     }),

@@ -76,7 +76,7 @@ export async function explain(
       "the second model rounds no value to a fixed grid: there is nothing to explain (pare compare says how alike the models are)",
     );
   const few = firsts(samples, 16);
-  const overall = await compare(float, quantized, few, { engine, layers: false });
+  const overall = await compare(float, quantized, few, { engine, layers: false, labels: false });
   const graph = switched(quantized, sites.sites);
   const statistics = await statisticsOf(graph, sites, few, engine, options.signal);
   const expected = sites.sites.map((s) => expectedNoise(s, statistics));

@@ -77,6 +77,7 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
   const reference = samples && (await Reference.of(net, samples, engine, mostJudged));
   if (reference && options.maxDrop !== undefined && (await reference.judge(net)).agreement === null)
     throw new PareError("max-drop cannot be told: no output of the model holds scores of classes", "usage");
+  if (options.maxDrop !== undefined) reference?.checkLabels();
   const memory = options.memory ?? emptyMemory();
   const bench = (form: string, network: Graph) =>
     new Workbench(

@@ -11,14 +11,14 @@ import { bin, commandLine } from "./support/run-pare.js";
 
 const { folder, at, pare, json } = commandLine("quantize");
 /** A data module of noise; `change`: what is done to sample i. */
-const moduleOf = (count: number, change = ""): string => `
+const moduleOf = (count: number, change = "", label = "undefined"): string => `
 export function* train() {
   let state = 7;
   const draw = () => ((state = (state * 1103515245 + 12345) % 2147483648) / 1073741824) - 1;
   for (let i = 0; i < ${count}; i++) {
     let data = Float32Array.from({ length: 192 }, draw), dims = [1, 3, 8, 8];
     ${change}
-    yield { x: { data, dims } };
+    yield { x: { data, dims }, label: ${label} };
   }
 }
 export const test = train;
@@ -129,6 +129,21 @@ test("samples that the model has no answer to are named", async () => {
     assert.deepEqual([run.code, run.out], [1, ""]);
     assert.match(run.err, /late.mjs: sample 3: the model's output "y" holds nothing but NaN or Infinity/);
   }
+});
+
+test("labels that are no classes of the model are named, where labels count", () => {
+  writeFileSync(at("labels.mjs"), moduleOf(4, "", "i === 2 ? 6 : i"));
+  for (const args of [
+    ["compare", "net.onnx", "net.onnx"],
+    ["quantize", "net.onnx", "--max-drop", "1%", "-o", "bad.onnx"],
+  ]) {
+    const run = pare(...args, "--data", "labels.mjs");
+    assert.deepEqual([run.code, run.out], [1, ""], `${args.join(" ")}: ${run.err}`);
+    assert.match(run.err, /sample 2: label 6 is none of the 6 classes \(from 0\) that the model's output "y" scores/);
+  }
+  writeFileSync(at("labels.mjs"), moduleOf(4, "", "i"));
+  const found = json("compare", "net.onnx", "net.onnx", "--data", "labels.mjs");
+  assert.ok(found.error[0] !== null && found.error[0] === found.error[1]);
 });
 
 test("Ctrl-C ends with 130", async () => {

@@ -141,6 +141,9 @@ test("what does not fit is refused in one clear message", async () => {
   );
   await refuse("export default [{ x: [1, 2.5] }]", graphOf(input("x", [1, 2], "int64")), /"x" takes int64.*2.5/);
   await refuse("export default [{ x: [1, 300] }]", graphOf(input("x", [1, 2], "uint8")), /"x" takes uint8.*300/);
+  const pair = graphOf(input("x", ["n", 2]));
+  await refuse("export default [{ x: [1, 2], label: 'cat' }]", pair, /sample 0: label "cat" is not a class index/);
+  await refuse("export default [{ x: [1, 2], label: 0 }, { x: [1, 2], label: NaN }]", pair, /sample 1: label NaN is/);
   await refuse("export default [{ x: ['a'] }]", graphOf(input("x", [1, 2])), /hold numbers/);
   await refuse(
     "export default { length: 2, sample() { throw new Error('disk gone'); } }",

@@ -63,6 +63,13 @@ export class Reference {
     return new Reference(graph, samples, engine, indices, answers, runMs);
   }
 
+  /** Throws PareError where a label of a compared sample is none of the model's classes; such labels count as none elsewhere. */
+  checkLabels(): void {
+    const classes = new Classes(this.graph);
+    for (const [k, i] of this.indices.entries())
+      classes.checkLabel(this.answers[k]!, this.samples.label(i), placeOf(this.samples, i));
+  }
+
   /** Some of the samples that are compared, evenly spread. */
   few(limit: number): Samples {
     return this.#some(this.indices, limit);
@@ -147,7 +154,7 @@ export async function running<T>(engine: Engine, graph: Graph, use: (session: Se
   }
 }
 
-/** Counts classes that agree, with each other and with labels. The scores are the first output of rank 2 (or 1) and float type. */
+/** Counts classes that agree, with each other and with labels that are classes. The scores are the first output of rank 2 (or 1) and float type. */
 export class Classes {
   readonly #scores: string | null;
   #rows = 0;
@@ -164,10 +171,19 @@ export class Classes {
     if (!x || !y || x.length !== y.length) return;
     this.#rows += x.length;
     this.#agree += x.filter((c, i) => c === y[i]).length;
-    if (label === null || x.length !== 1) return;
+    if (label === null || x.length !== 1 || !isClass(label, a[this.#scores]!)) return;
     this.#labelled++;
     if (x[0] !== label) this.#wrong[0]++;
     if (y[0] !== label) this.#wrong[1]++;
+  }
+  /** Throws PareError where an answer scores classes and the label is none of them. `where`: names the sample. */
+  checkLabel(answer: Readonly<Record<string, NDArray>>, label: number | null, where: string): void {
+    if (this.#scores === null || label === null) return;
+    const scores = answer[this.#scores]!;
+    if (winners(scores)?.length === 1 && !isClass(label, scores))
+      throw new PareError(
+        `${where}: label ${label} is none of the ${scores.dims.at(-1)} classes (from 0) that the model's output "${this.#scores}" scores: give it the labels it was trained with, or none`,
+      );
   }
   get agreement(): number | null {
     return this.#rows > 0 ? this.#agree / this.#rows : null;
@@ -177,3 +193,5 @@ export class Classes {
     return [this.#wrong[0] / this.#labelled, this.#wrong[1] / this.#labelled];
   }
 }
+
+const isClass = (label: number, scores: NDArray): boolean => label >= 0 && label < scores.dims.at(-1)!;

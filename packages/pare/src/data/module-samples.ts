@@ -3,6 +3,7 @@ import { basename, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { TypedArray } from "../engine/engine.js";
 import { PareError } from "../graph/error.js";
+import { quote } from "../graph/quote.js";
 import { sizeOf } from "../graph/tensor.js";
 
 /** Numbers of one sample: a flat or nested list, or values with their dims. Uint8Array is pixels (x / 255). */
@@ -110,6 +111,10 @@ export function checkSample(sample: Sample, where: string): CheckedSample {
       `${where} has neither x nor inputs: yield { x, label } or { inputs: { name: values }, target }`,
     );
   const { label, target } = sample;
+  if (label !== undefined && !Number.isInteger(label))
+    throw new PareError(
+      `${where}: label ${typeof label === "string" ? quote(label) : String(label)} is not a class index: yield numbers to be predicted as target`,
+    );
   return { inputs, ...(label === undefined ? {} : { label }), ...(target === undefined ? {} : { target }) };
 }
 

@@ -51,7 +51,7 @@ async function collect(name: string, part: ModulePart, request: ModuleRequest): 
   return {
     name,
     columns: [...columns].map(([key, c]) => c.column(key || null)),
-    ...(labels.length ? { labels: wholeLabels(labels, path) } : {}),
+    ...(labels.length ? { labels: Int32Array.from(labels) } : {}),
     ...(targets.count ? { targets: targets.column("targets") } : {}),
   };
 }
@@ -89,13 +89,4 @@ class Growing {
     const dims = this.#dims!;
     return { name, dims, data: this.#data.slice(0, this.count * sizeOf(dims)) };
   }
-}
-
-function wholeLabels(labels: readonly number[], path: string): Int32Array {
-  const bad = labels.findIndex((l) => !Number.isInteger(l));
-  if (bad >= 0)
-    throw new PareError(
-      `${path}: label ${labels[bad]} of sample ${bad} is not a class index: yield numbers to be predicted as target`,
-    );
-  return Int32Array.from(labels);
 }

@@ -95,7 +95,10 @@ export async function layerFacts(
   const kernelOf = new Map(ran?.nodes.map((n) => [n.key, n.kernel]));
   const snr = new Map<string, number | null>();
   if (bench.reference && !stopped) {
-    const { layers, outputs } = await compare(bench.net, result, bench.reference.few(8), { engine: bench.engine });
+    const { layers, outputs } = await compare(bench.net, result, bench.reference.few(8), {
+      engine: bench.engine,
+      labels: false,
+    });
     for (const l of [...layers, ...outputs]) snr.set(l.name, l.snrDb);
   }
   const layers = candidates

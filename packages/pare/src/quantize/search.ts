@@ -258,7 +258,7 @@ export async function suspected(
 ): Promise<Candidate[]> {
   const graph = await bench.make(judged.attempt);
   const few = bench.reference!.few(4);
-  const { layers, outputs } = await compare(bench.net, graph, few, { engine: bench.engine });
+  const { layers, outputs } = await compare(bench.net, graph, few, { engine: bench.engine, labels: false });
   const noise = new Map([...layers, ...outputs].map((l) => [l.name, l.snrDb === null ? 0 : 10 ** (-l.snrDb / 10)]));
   const added = (c: Candidate): number => {
     // A layer whose own value is swallowed by a rectifier shows in what follows.
