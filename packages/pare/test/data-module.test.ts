@@ -50,7 +50,7 @@ test("modules: whatever goes wrong in them is said", async () => {
   await refused(module("export default [{ x: [[1, 2], [3]] }]"), /nested lists must be even/);
   await refused(module("export default [{ x: ['a'] }]"), /hold numbers/);
   await refused(module("export default [{ x: 1, label: 0 }, { x: 2 }]"), /1 of 2 samples have a label/);
-  await refused(module("export default [{ x: 1, label: 0.5 }]"), /label 0.5 of sample 0/);
+  await refused(module("export default [{ x: 1, label: 0.5 }]"), /sample 0: label 0.5 is not a class index/);
   await refused(
     module("export default [{ inputs: { a: 1 } }, { inputs: { b: 1 } }]"),
     /has the inputs b, the first one a/,
