@@ -130,6 +130,7 @@ export const test = train;`,
     /max-drop 0.1 cannot be met: the nearest that was found has [\d.]+: nothing was written/,
   );
   assert.ok(!existsSync(at("tied.small.onnx")));
+  assert.ok(!existsSync(at("tied.small.onnx.search.json")), "a search that ends in an error leaves no state");
   assert.equal(refused.stdout, "");
   const forced = run("--max-drop", "10%", "--force", "--json");
   assert.equal(forced.status, 1, forced.stderr);

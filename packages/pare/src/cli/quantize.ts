@@ -2,10 +2,12 @@
 import { createHash } from "node:crypto";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { type Command, Option } from "commander";
+import type { Samples } from "../data/samples.js";
 import { ortNode } from "../engine/ort-node.js";
 import { toBytes } from "../graph/encode.js";
 import { PareError } from "../graph/error.js";
 import { write } from "../graph/file.js";
+import type { Graph } from "../graph/graph.js";
 import type { Target } from "../quantization/plan.js";
 import { verify } from "../quantization/verify.js";
 import { formats, missed } from "../quantize/facts.js";
@@ -81,48 +83,66 @@ Examples:
         options.target,
       ]);
       const signal = interruptible();
-      const {
-        graph: small,
-        facts,
-        notes,
-        stopped,
-      } = await quantize(graph, {
-        ...(samples ? { samples } : {}),
-        format: options.format,
-        target: options.target,
-        model: path,
-        engine: ortNode,
-        ...(options.maxDrop === undefined ? {} : { maxDrop: options.maxDrop }),
-        ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
-        ...(options.maxLatency === undefined ? {} : { maxLatency: options.maxLatency }),
-        memory: search.memory,
-        signal,
-        log: (line) => {
-          search.save();
-          progress(line);
-        },
-      });
-      const [before, after] = facts.sizeBytes;
-      if (after >= before && !options.force)
-        throw new PareError(
-          `the result would have ${after} bytes, the model has ${before}: nothing was written (--force writes it all the same)`,
-        );
-      const drop = facts.limits.find((l) => l.name === "max-drop" && !l.held);
-      if (drop && !stopped && !options.force)
-        throw new PareError(`${missed(drop)}: nothing was written (--force writes it all the same)`);
-      const verified = await verify(small, options.target, samples ? [samples.feeds(0)] : []);
-      if (verified.runs === false)
-        throw new PareError(`the result does not run on ${options.target}, nothing was written: ${verified.note}`);
-      say(verified.note);
-      await write(small, options.output);
-      if (stopped) search.save();
-      else search.forget();
-      for (const note of notes) say(note);
-      const all = { ...facts, peakBytes: peakBytes() };
-      result(options.json, all, () => textOf(all, options.output));
-      if (stopped) process.exitCode = 130;
-      else if (facts.limits.some((l) => !l.held)) process.exitCode = 1;
+      try {
+        await searchAndWrite(path, graph, samples, options, search, signal);
+      } catch (error) {
+        // Only what the user stopped is to go on.
+        if (!signal.aborted) search.forget();
+        throw error;
+      }
     });
+}
+
+/** The command from the search to the file and the facts; throws PareError where nothing may be written. */
+async function searchAndWrite(
+  path: string,
+  graph: Graph,
+  samples: Samples | null,
+  options: Options,
+  search: ReturnType<typeof memoryAt>,
+  signal: AbortSignal,
+): Promise<void> {
+  const {
+    graph: small,
+    facts,
+    notes,
+    stopped,
+  } = await quantize(graph, {
+    ...(samples ? { samples } : {}),
+    format: options.format,
+    target: options.target,
+    model: path,
+    engine: ortNode,
+    ...(options.maxDrop === undefined ? {} : { maxDrop: options.maxDrop }),
+    ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
+    ...(options.maxLatency === undefined ? {} : { maxLatency: options.maxLatency }),
+    memory: search.memory,
+    signal,
+    log: (line) => {
+      search.save();
+      progress(line);
+    },
+  });
+  const [before, after] = facts.sizeBytes;
+  if (after >= before && !options.force)
+    throw new PareError(
+      `the result would have ${after} bytes, the model has ${before}: nothing was written (--force writes it all the same)`,
+    );
+  const drop = facts.limits.find((l) => l.name === "max-drop" && !l.held);
+  if (drop && !stopped && !options.force)
+    throw new PareError(`${missed(drop)}: nothing was written (--force writes it all the same)`);
+  const verified = await verify(small, options.target, samples ? [samples.feeds(0)] : []);
+  if (verified.runs === false)
+    throw new PareError(`the result does not run on ${options.target}, nothing was written: ${verified.note}`);
+  say(verified.note);
+  await write(small, options.output);
+  if (stopped) search.save();
+  else search.forget();
+  for (const note of notes) say(note);
+  const all = { ...facts, peakBytes: peakBytes() };
+  result(options.json, all, () => textOf(all, options.output));
+  if (stopped) process.exitCode = 130;
+  else if (facts.limits.some((l) => !l.held)) process.exitCode = 1;
 }
 
 type Facts = Awaited<ReturnType<typeof quantize>>["facts"];
