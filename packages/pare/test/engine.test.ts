@@ -75,6 +75,17 @@ test("a feed that does not fit is an error with both shapes", async () => {
   await session.release();
 });
 
+test("where an input's rank is unknown, what onnxruntime says of a node is not blamed on the input's shape", async () => {
+  const g = emptyGraph("open", 21);
+  g.inputs.push({ name: "x", type: "float32", shape: null });
+  g.initializers.set("w", floats(new Float32Array(6), [3, 2]));
+  g.outputs.push({ name: new Emitter(g).op("MatMul", ["x", "w"]), type: "float32", shape: null });
+  const session = await ortNode.load(g);
+  const x: NDArray = { type: "float32", dims: [1, 4], data: new Float32Array(4) };
+  await assert.rejects(session.run({ x }), (e) => e instanceof PareError && /MatMul/.test(e.message));
+  await session.release();
+});
+
 test("a model that onnxruntime refuses is a PareError with its words", async () => {
   const g = emptyGraph("broken", 21);
   g.inputs.push({ name: "x", type: "float32", shape: [1] });

@@ -73,6 +73,21 @@ test("images are normalised by channel, whichever shape they have", async () => 
   assert.deepEqual(await x(["n", 2, "h", "w"]), ["float32", [1, 2, 1, 2], [1, 1, 0, 0]]);
 });
 
+test("an input of unknown rank takes values with a leading axis of 1 as they are, and others as one of a batch", async () => {
+  const graph = graphOf(input("x", null));
+  const fed = async (dims: string, options = {}): Promise<readonly number[]> => {
+    const m = module(`export default [{ x: { data: new Float32Array(12), dims: ${dims} } }]`);
+    return (await openSamples(m, graph, options)).feeds(0).x!.dims;
+  };
+  const normalize = "0.5,0,0/0.5,2,2";
+  assert.deepEqual(await fed("[1, 3, 2, 2]", { normalize }), [1, 3, 2, 2]);
+  assert.deepEqual(await fed("[3, 2, 2]", { normalize }), [1, 3, 2, 2]);
+  assert.deepEqual(await fed("[12]"), [1, 12]);
+  // A dataset's samples have no batch axis.
+  const grey = fromArrays({ x: new Float32Array(8), dims: [1, 2, 2], y: [0, 1] });
+  assert.deepEqual(samplesOf(grey, graph).feeds(1).x!.dims, [1, 1, 2, 2]);
+});
+
 test("a split and a limit choose among a module's samples", async () => {
   const m = module(
     "export default Array.from({ length: 20 }, (_, i) => ({ x: Array(1 + (i % 3)).fill(i), label: i }));",

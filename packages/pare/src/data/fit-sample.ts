@@ -10,6 +10,8 @@ import type { Normalization } from "./normalize.js";
 export interface FitSampleOptions {
   /** Per channel (the axis that images have first), on 0..1 pixels; for inputs of real numbers. */
   readonly normalization?: Normalization | null;
+  /** Whether the values have no batch axis for sure; otherwise an input of unknown rank takes values that start with an axis of 1 as they are. */
+  readonly single?: boolean;
   /** Names data and sample at the head of messages. */
   readonly where: string;
 }
@@ -25,7 +27,7 @@ const real = (type: ElementType): boolean => type === "float32" || type === "flo
 
 /**
  * Values of the input's own rank are taken as they are, values of one axis less get a batch axis (of 1, or the sample repeated to the batch
- * that the graph fixes). Else as `fittings` does it: vectors and images of as many values are reshaped, c h w goes to h w c. Uint8Array is
+ * that the graph fixes); of an input of unknown rank, those without a leading axis of 1 do. Else as `fittings` does it: vectors and images of as many values are reshaped, c h w goes to h w c. Uint8Array is
  * pixels (x / 255) where the input takes real numbers. Throws where shape or type do not fit or a value is not finite: names the input, both
  * shapes and what to do.
  */
@@ -35,13 +37,12 @@ export function fitSample(
   options: FitSampleOptions,
 ): FittedSample {
   const { where } = options;
-  const [type, values] = numbersFor(value, dims, data, options);
-  const cast = caster(type, value, where);
   const { shape } = value;
-  if (shape && dims.length === shape.length) {
-    const wrong = shape.findIndex((d, i) => !isOpen(d) && d !== dims[i]);
-    if (wrong < 0) return { array: { type: value.type, dims, data: cast(values) }, batched: false };
-  }
+  const whole = shape ? dims.length === shape.length : !options.single && dims.length > 1 && dims[0] === 1;
+  const [type, values] = numbersFor(value, dims, data, whole ? 1 : 0, options);
+  const cast = caster(type, value, where);
+  if (whole && (!shape || shape.every((d, i) => isOpen(d) || d === dims[i])))
+    return { array: { type: value.type, dims, data: cast(values) }, batched: false };
   // A number, or a flat list for a shape that the graph fixes.
   if (shape?.every((d) => !isOpen(d)) && dims.length < 2 && sizeOf(shape as number[]) === sizeOf(dims))
     return { array: { type: value.type, dims: shape as number[], data: cast(values) }, batched: shape[0] === 1 };
@@ -63,11 +64,12 @@ const text = (shape: readonly Dim[]): string => shape.map((d) => (d === "" ? "?"
 const mayReshape = (dims: readonly number[], shape: readonly Dim[]): boolean =>
   dims.length !== shape.length || dims.some((d) => d === 1);
 
-/** The values and their type before they are cast to the input's; checked to be finite. */
+/** The values and their type before they are cast to the input's; checked to be finite. `axis`: of the channels. */
 function numbersFor(
   value: Value,
   dims: readonly number[],
   data: TypedArray,
+  axis: number,
   { normalization, where }: FitSampleOptions,
 ): [ElementType, TypedArray] {
   const type = typeOf(data);
@@ -82,7 +84,6 @@ function numbersFor(
     return [type, data];
   }
   const channels = normalization?.mean.length ?? 1;
-  const axis = value.shape && dims.length === value.shape.length ? 1 : 0;
   if (channels > 1 && dims[axis] !== channels)
     throw new PareError(
       `${where}: normalization has ${channels} channels, the sample is [${dims}] (channels first): give one value or ${dims[axis] ?? 1}`,

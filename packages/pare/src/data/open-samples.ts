@@ -74,7 +74,7 @@ export async function openSamples(source: string, graph: Graph, options: OpenOpt
 export function samplesOf(dataset: Dataset, graph: Graph): Samples {
   const { name, length, fields } = dataset;
   if (length < 1) throw new PareError(`${name}: no samples`);
-  const fit = fitter(name, graph, null);
+  const fit = fitter(name, graph, null, true);
   const samples = {
     name,
     length,
@@ -138,6 +138,7 @@ function fitter(
   name: string,
   graph: Graph,
   normalization: Parameters<typeof fitSample>[2]["normalization"],
+  single = false,
 ): (sample: CheckedSample, index: number) => Fitted {
   const inputs = feeds(graph);
   if (!inputs.length) throw new PareError("the model has no inputs: it takes no data");
@@ -154,7 +155,7 @@ function fitter(
     const fitOne = (value: Value, key: string): FittedSample => {
       const values = valuesOf(given[key]!, `${where}, ${key || "x"}`);
       const normal = key === names[0] ? normalization : null;
-      return fitSample(values, value, { where, normalization: normal ?? null });
+      return fitSample(values, value, { where, normalization: normal ?? null, single });
     };
     return new Map(
       inputs.map((value) => {

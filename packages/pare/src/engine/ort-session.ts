@@ -64,6 +64,8 @@ function complaint(inner: InferenceSession, feeds: Readonly<Record<string, NDArr
     if (!fed) return `input "${name}" is not fed`;
     if (!m.isTensor) continue;
     if (m.type !== fed.type) return `input "${name}" is ${m.type}, got ${fed.type}`;
+    // A scalar, or an unknown rank: onnxruntime tells them apart neither here nor when it runs.
+    if (m.shape.length === 0) continue;
     const fits =
       m.shape.length === fed.dims.length && m.shape.every((d, i) => typeof d === "string" || d === fed.dims[i]);
     if (!fits) return `input "${name}" has shape [${m.shape}], got [${fed.dims}]`;
