@@ -221,8 +221,10 @@ function refuseQuantized(graph: Graph): void {
 const nodesIn = (body: Subgraph): string[] => body.nodes.flatMap((n) => [n.op, ...bodiesOf(n).flatMap(nodesIn)]);
 
 function nothing(candidates: readonly Candidate[]): string {
-  const lines = candidates
-    .filter((c) => c.role !== "passes")
-    .map((c) => `  ${c.node.op} "${c.node.name || c.key}": ${c.why || "it has no weights"}`);
+  if (candidates.length === 0) return "nothing in the model can be quantized: simplified, it has no nodes";
+  const stuck = candidates.filter((c) => c.role !== "passes");
+  const lines = (stuck.length > 0 ? stuck : candidates).map(
+    (c) => `  ${c.node.op} "${c.node.name || c.key}": ${c.why || "it has no weights"}`,
+  );
   return ["nothing in the model can be quantized:", ...lines].join("\n");
 }

@@ -77,6 +77,14 @@ test("limits that hold leave 0, those that cannot be met 1, with the nearest wri
   }
 });
 
+test("a model without anything to quantize is refused with the reason", async () => {
+  const strings = emptyGraph("strings", 21);
+  strings.inputs.push({ name: "x", type: "string", shape: [1] });
+  strings.nodes.push(node("Identity", ["x"], ["y"]));
+  strings.outputs.push({ name: "y", type: "string", shape: [1] });
+  await assert.rejects(quantize(strings, { engine: ortNode }), /can be quantized:\n {2}Identity "y": it moves/);
+});
+
 test("layers go to four bits until the file is small enough, and no more of them than that", { skip }, async () => {
   const graph = await resnet();
   const samples = photographSamples(graph.inputs[0]!.name, 16);

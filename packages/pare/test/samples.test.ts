@@ -159,7 +159,17 @@ test("what does not fit is refused in one clear message", async () => {
   const pair = graphOf(input("x", ["n", 2]));
   await refuse("export default [{ x: [1, 2], label: 'cat' }]", pair, /sample 0: label "cat" is not a class index/);
   await refuse("export default [{ x: [1, 2], label: 0 }, { x: [1, 2], label: NaN }]", pair, /sample 1: label NaN is/);
-  await refuse("export default [{ x: ['a'] }]", graphOf(input("x", [1, 2])), /hold numbers/);
+  await refuse("export default [{ x: ['a', 'b'] }]", pair, /sample 0, x: lists must hold numbers: element 0 is "a"/);
+  await refuse(
+    "export default [{ x: { data: [1, 'b'], dims: [2] } }]",
+    pair,
+    /x: lists must hold numbers: element 1 is "b"/,
+  );
+  await refuse("export default [{ x: { data: [1n, 2n], dims: [2] } }]", pair, /element 0 is 1n: use a BigInt64Array/);
+  await refuse("export default [{ x: [[1, 2], [3]] }]", pair, /must be even.*\[2,2\] needs 4, got 3/);
+  const axes = (dims: string) => `export default [{ x: { data: new Float32Array(48), dims: ${dims} } }]`;
+  await refuse(axes("[1, 3, 2, 8]"), image, /wants \[n,3,4,4\], the sample is \[1,3,2,8\]: yield arrays of that shape/);
+  await refuse(axes("[6, 8]"), image, /both hold as many values, but in other axes: reshape or transpose/);
   await refuse(
     "export default { length: 2, sample() { throw new Error('disk gone'); } }",
     image,

@@ -4,7 +4,7 @@ import type { NDArray, TypedArray } from "../engine/engine.js";
 import { PareError } from "../graph/error.js";
 import type { Dim, ElementType, Value } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
-import { caster, channelsLast, shapeFor } from "./fit.js";
+import { caster, channelsLast, shapeFor, shapeOrNull } from "./fit.js";
 import type { Normalization } from "./normalize.js";
 
 export interface FitSampleOptions {
@@ -47,7 +47,8 @@ export function fitSample(
   if (shape?.every((d) => !isOpen(d)) && dims.length < 2 && sizeOf(shape as number[]) === sizeOf(dims))
     return { array: { type: value.type, dims: shape as number[], data: cast(values) }, batched: shape[0] === 1 };
   const opened = { ...value, shape: shape?.map((d) => (typeof d === "number" && d < 0 ? "" : d)) ?? null };
-  if (shape && dims.length >= shape.length && dims.length > 1 && !mayReshape(dims, shape))
+  // Dropping axes of 1 could help; where it does not, the sample has a batch axis of its own.
+  if (shape && whole && dims.length > 1 && !(dims.includes(1) && shapeOrNull(dims, opened.shape)))
     throw new PareError(
       `${where}: input "${value.name}" wants [${text(opened.shape!)}], the sample is [${dims}]: yield arrays of that shape (or without the first axis), or resize them in a data module`,
     );
@@ -59,10 +60,6 @@ export function fitSample(
 }
 
 const text = (shape: readonly Dim[]): string => shape.map((d) => (d === "" ? "?" : d)).join(",");
-
-/** Whether dropping axes of 1 could help: left to `shapeFor`. */
-const mayReshape = (dims: readonly number[], shape: readonly Dim[]): boolean =>
-  dims.length !== shape.length || dims.some((d) => d === 1);
 
 /** The values and their type before they are cast to the input's; checked to be finite. `axis`: of the channels. */
 function numbersFor(

@@ -94,9 +94,21 @@ export function shapeFor(
   /** "the data hold samples of", for the message. */
   theData: string,
 ): { dims: readonly number[]; channelsLast: boolean } {
-  if (value.shape === null) return { dims, channelsLast: false };
-  const want = value.shape.slice(1);
-  if (value.shape.length > 0) {
+  const fitted = shapeOrNull(dims, value.shape);
+  if (fitted) return fitted;
+  throw new PareError(
+    `input "${value.name}" wants [${value.shape!.map((d) => (d === "" ? "?" : d))}], ${theData} [${dims}] (a batch is [n${dims.map((d) => `,${d}`).join("")}]): ${advice(dims, value)}`,
+  );
+}
+
+/** As `shapeFor`; null where they cannot. */
+export function shapeOrNull(
+  dims: readonly number[],
+  shape: readonly Dim[] | null,
+): { dims: readonly number[]; channelsLast: boolean } | null {
+  if (shape === null) return { dims, channelsLast: false };
+  const want = shape.slice(1);
+  if (shape.length > 0) {
     if (matches(dims, want)) return { dims, channelsLast: false };
     const fixed = want.every((d) => typeof d === "number");
     if (isImage(dims) && want.length === 3 && !few(want[0]!) && matches([dims[1]!, dims[2]!, dims[0]!], want))
@@ -106,9 +118,7 @@ export function shapeFor(
       return { dims: want, channelsLast: false };
     if (want.length === 1 && typeof want[0] === "string") return { dims: [sizeOf(dims)], channelsLast: false };
   }
-  throw new PareError(
-    `input "${value.name}" wants [${value.shape.map((d) => (d === "" ? "?" : d))}], ${theData} [${dims}] (a batch is [n${dims.map((d) => `,${d}`).join("")}]): ${advice(dims, value)}`,
-  );
+  return null;
 }
 
 const few = (d: Dim): boolean => d === 1 || d === 3 || d === 4;
@@ -126,6 +136,8 @@ function advice(dims: readonly number[], { shape }: Value): string {
       return `the data has ${c} channel${c > 1 ? "s" : ""} per pixel, the model wants ${wantC}: use other data, or a module that converts it (--data ./convert.mjs)`;
     return `the images must have ${want.slice(1).join(" x ")} pixels: resize them, or use a module that does (--data ./resize.mjs)`;
   }
+  if (want.every((d) => typeof d === "number") && sizeOf(want) === sizeOf(dims))
+    return "both hold as many values, but in other axes: reshape or transpose them in a module (--data ./reshape.mjs)";
   if (want.every((d) => typeof d === "number"))
     return `a sample holds ${sizeOf(dims)} values, the input takes ${sizeOf(want)}: use other data, or a module that converts it (--data ./convert.mjs)`;
   return `the data has ${dims.length} axes per sample, the input ${want.length}: reshape the data, or use a module that does (--data ./reshape.mjs)`;

@@ -159,18 +159,29 @@ export function valuesOf(values: SampleValues, where: string): { dims: readonly 
   if (Array.isArray(values)) {
     const dims: number[] = [];
     for (let v: unknown = values; Array.isArray(v); v = v[0]) dims.push(v.length);
-    const flat = (values as unknown[]).flat(dims.length) as number[];
-    if (flat.length !== sizeOf(dims) || !flat.every((v) => typeof v === "number"))
+    const flat: unknown[] = (values as unknown[]).flat(dims.length);
+    if (flat.length !== sizeOf(dims) || flat.some(Array.isArray))
       throw new PareError(
         `${where}: nested lists must be even and hold numbers: [${dims}] needs ${sizeOf(dims)}, got ${flat.length}`,
       );
-    return { dims, data: Float32Array.from(flat) };
+    return { dims, data: floatsOf(flat, where) };
   }
   const { data, dims } = (values ?? {}) as { data?: unknown; dims?: readonly number[] };
-  const array = typed(data) ?? (Array.isArray(data) ? Float32Array.from(data as number[]) : null);
+  const array = typed(data) ?? (Array.isArray(data) ? floatsOf(data, where) : null);
   if (!array || !Array.isArray(dims) || sizeOf(dims) !== array.length)
     throw new PareError(
       `${where}: expected numbers, a list, a typed array or { data, dims } that agree${array ? `: [${dims}] and ${array.length} values` : ""}`,
     );
   return { dims, data: array };
+}
+
+/** A list's numbers, or what is true and false in it; throws where it holds anything else. */
+function floatsOf(list: readonly unknown[], where: string): Float32Array<ArrayBuffer> {
+  const odd = list.findIndex((v) => typeof v !== "number" && typeof v !== "boolean");
+  if (odd < 0) return Float32Array.from(list, Number);
+  const v = list[odd];
+  const shown = typeof v === "string" ? quote(v) : typeof v === "bigint" ? `${v}n` : String(v);
+  throw new PareError(
+    `${where}: lists must hold numbers: element ${odd} is ${shown}${typeof v === "bigint" ? ": use a BigInt64Array" : ""}`,
+  );
 }
