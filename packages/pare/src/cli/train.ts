@@ -1,4 +1,5 @@
 /** pare train: a built-in network or a user's model, trained on data. */
+import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Command } from "commander";
 import { ortNode } from "../engine/ort-node.js";
@@ -72,6 +73,10 @@ export function trainCommand(program: Command): void {
     )
     .action(async (what: string, options: Options) => {
       await checkOutput(options.output, what);
+      if (!networkNames.includes(what) && !existsSync(what))
+        throw new PareError(
+          `${what}: no such file, and no network of that name (there are ${networkNames.join(", ")})`,
+        );
       const graph = networkNames.includes(what) ? network(what, { seed: options.seed }) : await load(what);
       if (!["constant", "cosine", "linear"].includes(options.schedule))
         throw new PareError(`--schedule ${options.schedule}: expected constant, cosine or linear`, "usage");
