@@ -3,21 +3,26 @@
 /** On a busy machine work takes longer than its own time: up to this many times as long. */
 const waits = 3;
 
+/** Seconds that this process has worked; a browser does not tell, there they are those that have passed. */
+function workedSeconds(): number {
+  const used = globalThis.process?.cpuUsage?.();
+  return used ? (used.user + used.system) / 1e6 : performance.now() / 1000;
+}
+
 export class Patience {
   readonly #started = performance.now();
-  readonly #before = process.cpuUsage();
+  readonly #before = workedSeconds();
 
   /** `seconds`: of this process's own time. */
   constructor(readonly seconds: number) {}
 
   get #left(): number {
-    const { user, system } = process.cpuUsage(this.#before);
     const passed = (performance.now() - this.#started) / 1000;
-    return Math.min(this.seconds - (user + system) / 1e6, this.seconds - passed / waits);
+    return Math.min(this.seconds - (workedSeconds() - this.#before), this.seconds - passed / waits);
   }
-  /** 0 at the start, 1 at the end. */
+  /** 0 at the start, 1 at the end and after it. */
   get spent(): number {
-    return 1 - this.#left / this.seconds;
+    return this.over ? 1 : 1 - this.#left / this.seconds;
   }
   get over(): boolean {
     return this.#left <= 0;

@@ -198,7 +198,7 @@ async function relieve(
   const shares = sharesOf(bench);
   if (db(best) < fairDb) {
     best = await freeFront(bench, best, shares, patience);
-    told(best);
+    if (best !== start) told(best);
   }
   if (db(best) >= goodDb || patience.over) return best;
   const ranked = await suspected(bench, best);
@@ -212,7 +212,7 @@ async function relieve(
     if (gain < leastGainDb || gain < gainPerShareDb * (shares.get(c.key) ?? 0)) continue;
     choices.set(c.key, stored(c, `on integers it costs ${gain.toFixed(1)} dB`));
     best = relieved;
-    told(best);
+    if (best !== start) told(best);
   }
   return best;
 }
