@@ -1,5 +1,5 @@
 /** Measurements of bench/sparsity-speed come in; README's table and the picture go out. */
-import { type Line, lines } from "../../packages/pare/dist/report/lines.js";
+import { type Line, lines } from "./lines.js";
 
 /** Milliseconds of one run by share of weights removed, one thread; the fastest of interleaved runs. */
 export interface Layer {

@@ -15,7 +15,7 @@ import { freeGroups } from "../free-groups.js";
 import { type MethodResult, method, type Note } from "../method.js";
 import { weightsOf } from "../weights.js";
 
-export const lassoKinds = ["filters", "channels", "coupled", "shapes", "kernels"] as const;
+const lassoKinds = ["filters", "channels", "coupled", "shapes", "kernels"] as const;
 type Kind = (typeof lassoKinds)[number];
 
 const options = z.strictObject({

@@ -1,6 +1,6 @@
 /** Measured series as SVG for a file of its own: points enter; a picture with one panel per subject leaves, light and dark. */
 import * as Plot from "@observablehq/plot";
-import { svg } from "./chart.js";
+import { svg } from "../../packages/pare/dist/report/chart.js";
 
 export interface Line {
   readonly panel: string;
