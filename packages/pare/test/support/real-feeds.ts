@@ -7,10 +7,11 @@ import { randomFeeds } from "./expose.js";
 import { sharedData } from "./shared.js";
 
 const side = 32;
-/** CIFAR-10's test images: channel c of image i at row y, column x, in 0..1. */
+let records: Uint8Array | null = null;
+/** CIFAR-10's test images, unpacked once: channel c of image i at row y, column x, in 0..1. */
 function photographs(): (i: number, c: number, y: number, x: number) => number {
-  const records = brotliDecompressSync(readFileSync(`${sharedData}cifar10/test_batch.bin.br`));
-  return (i, c, y, x) => records[i * 3073 + 1 + c * 1024 + y * side + x]! / 255;
+  const all = (records ??= brotliDecompressSync(readFileSync(`${sharedData}cifar10/test_batch.bin.br`)));
+  return (i, c, y, x) => all[i * 3073 + 1 + c * 1024 + y * side + x]! / 255;
 }
 /** Samples of a recording in -1..1. */
 function speech(): Float32Array {
