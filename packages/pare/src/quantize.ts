@@ -72,7 +72,6 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
     throw new PareError("max-drop and max-latency are measured on samples: give --data", "usage");
   const format = settled(options.format ?? "auto", samples, eligible, notes);
   const range = await reducedRange(engine);
-  if (range.reduced) notes.push(range.note);
 
   const reference = samples && (await Reference.of(net, samples, engine, mostJudged));
   if (reference && options.maxDrop !== undefined && (await reference.judge(net)).agreement === null)
@@ -130,6 +129,7 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
   const limits = await limitFacts(plain, found, options, stopped, toBytes(result).length);
   for (const l of limits) if (!l.held) notes.push(missed(l));
   const { layers, kernels } = await layerFacts(found, result, candidates, stopped);
+  if (layers.some((l) => l.format === "int8" || l.format === "int16" || l.format === "dynamic")) notes.push(range.note);
   return {
     graph: result,
     notes,
