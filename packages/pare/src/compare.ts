@@ -1,7 +1,8 @@
 /** THE MAIN PATH of `pare compare`. Two models and samples enter; how alike their answers are, output by output and layer by layer, leaves. */
-import { z } from "zod";
+import type { z } from "zod";
 import { infer } from "./analyze/infer.js";
 import { Classes, checkAnswers, namesOf, running } from "./compare/reference.js";
+import type { comparison } from "./compare/schema.js";
 import { Tally, together } from "./compare/tally.js";
 import { placeOf, type Samples } from "./data/samples.js";
 import { defaultEngine } from "./engine/default-engine.js";
@@ -9,22 +10,6 @@ import type { Engine } from "./engine/engine.js";
 import { PareError } from "./graph/error.js";
 import { draft, type Graph } from "./graph/graph.js";
 
-const likeness = z.object({
-  name: z.string(),
-  snrDb: z.number().nullable(),
-  cosine: z.number(),
-  maxDifference: z.number(),
-});
-/** The schema of `pare compare --json`. Ratios are 0..1; snrDb null: not a bit differs. */
-export const comparison = z.object({
-  samples: z.number().int().positive(),
-  agreement: z.number().nullable(),
-  snrDb: z.number().nullable(),
-  cosine: z.number(),
-  error: z.tuple([z.number().nullable(), z.number().nullable()]),
-  outputs: z.array(likeness),
-  layers: z.array(likeness.extend({ op: z.string() })),
-});
 export type Comparison = z.infer<typeof comparison>;
 
 export interface CompareOptions {

@@ -1,6 +1,7 @@
 /** Data as the runs of a model take them: shapes that differ, batch axes added or not, several inputs, and what is refused. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { fromArrays } from "../dist/data/from-table.js";
 import { MissingInputError, openSamples, samplesOf } from "../dist/data/open-samples.js";
 import type { NDArray } from "../dist/engine/engine.js";
@@ -64,6 +65,19 @@ test("several inputs, scalars, states from flat lists, and types as the graph wa
   assert.deepEqual(await one("int64"), ["int64", [1, 3], [0n, 51n, 255n]]);
   assert.deepEqual(await one("float32"), ["float32", [1, 3], [0, Math.fround(0.2), 1]]);
   assert.deepEqual(await one("float16"), ["float16", [1, 3], [0, 0x3266, 0x3c00]]);
+});
+
+test("samples asked for one by one are made once, and kept though their array is written again", async () => {
+  const m = module(`const held = new Float32Array(3);
+    export const data = { length: 5, made: [], sample(i) { this.made.push(i); return { x: held.fill(i), label: i }; } };`);
+  const samples = await openSamples(m, graphOf(input("x", ["n", 3])));
+  for (const i of [4, 1, 4, 1, 0]) {
+    assert.deepEqual(said(samples.feeds(i).x!), ["float32", [1, 3], [i, i, i]]);
+    assert.equal(samples.label(i), i);
+  }
+  assert.deepEqual(said(samples.batch([1, 4])!.x!), ["float32", [2, 3], [1, 1, 1, 4, 4, 4]]);
+  const { data } = await import(pathToFileURL(m).href);
+  assert.deepEqual(data.made, [0, 4, 1]);
 });
 
 test("images are normalised by channel, whichever shape they have", async () => {

@@ -3,12 +3,12 @@ import { readFile } from "node:fs/promises";
 import { PareError } from "../graph/error.js";
 import { read } from "../graph/file.js";
 import type { Graph } from "../graph/graph.js";
-import { unpack } from "../pack/pack.js";
 
 /** Throws a PareError that names the path. */
 export async function load(path: string): Promise<Graph> {
   try {
-    if (path.endsWith(".pare")) return unpack(await readFile(path));
+    // The decoder is loaded where it is asked for.
+    if (path.endsWith(".pare")) return (await import("../pack/pack.js")).unpack(await readFile(path));
     return await read(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;

@@ -1,10 +1,10 @@
 /** What every command prints with --json, as zod objects; `npm run docs:schemas` writes them to packages/pare/schemas. */
 import { z } from "zod";
 import { inspection } from "../analyze/inspect.js";
-import { comparison } from "../compare.js";
+import { comparison } from "../compare/schema.js";
 import { explanation } from "../explain.js";
 import { recipeSchema } from "../methods/recipe.js";
-import { quantization } from "../quantize/facts.js";
+import { quantization } from "../quantize/schema.js";
 import { reportFacts, runFacts } from "../report/facts.js";
 
 const count = z.number().int().nonnegative();

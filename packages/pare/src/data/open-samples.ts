@@ -1,7 +1,7 @@
 /** What --data names and a graph enter, samples as the graph takes them leave: one run each, of one shape or of many. */
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import type { NDArray } from "../engine/engine.js";
+import type { NDArray, TypedArray } from "../engine/engine.js";
 import { PareError } from "../graph/error.js";
 import { feeds, type Graph, type Value } from "../graph/graph.js";
 import type { Dataset } from "./dataset.js";
@@ -23,6 +23,9 @@ import { limitBytes } from "./read-bytes.js";
 import type { Samples } from "./samples.js";
 import { spread } from "./views.js";
 
+/** Of samples that are kept as the graph takes them. */
+const keptBytes = 2 ** 26;
+
 /** An input of the model for which the data holds nothing. */
 export class MissingInputError extends PareError {
   constructor(
@@ -36,7 +39,7 @@ export class MissingInputError extends PareError {
 /**
  * The samples at `source` for a graph. Whatever `open` reads is taken as samples of one shape; a module may yield samples of differing shapes,
  * for models without a batch axis too: values of an input's own rank are fed as they are, values of one axis less get a batch axis. Samples of
- * an iterable are held as they came, those of { length, sample(i) } are asked for one by one. Throws PareError where the data are missing,
+ * an iterable are held as they came, those of { length, sample(i) } are asked for one by one, the first 64 MiB of them once. Throws PareError where the data are missing,
  * damaged, empty, not finite or do not fit (MissingInputError where an input has none): names the sample, the input and both shapes.
  */
 export async function openSamples(source: string, graph: Graph, options: OpenOptions = {}): Promise<Samples> {
@@ -58,13 +61,18 @@ export async function openSamples(source: string, graph: Graph, options: OpenOpt
   };
   const fit = fitter(module.name, graph, normalization);
   const length = chosen?.length ?? indices?.length ?? all.length;
-  const row = (i: number): CheckedSample => all.row(at(inside(i, length, module.name)));
+  const labels = new Map<number, number | null>();
+  const row = (i: number): CheckedSample => {
+    const found = all.row(at(inside(i, length, module.name)));
+    labels.set(i, found.label ?? null);
+    return found;
+  };
   const samples = {
     name: module.name,
     length,
-    label: (i: number) => row(i).label ?? null,
+    label: (i: number) => (labels.has(i) ? labels.get(i)! : (row(i).label ?? null)),
     numberOf: at,
-    fitted: (i: number) => fit(row(i), at(i)),
+    fitted: kept((i: number) => fit(row(i), at(i))),
   };
   samples.fitted(0);
   return withBatches(samples, graph);
@@ -79,11 +87,11 @@ export function samplesOf(dataset: Dataset, graph: Graph): Samples {
     name,
     length,
     label: (i: number) => dataset.batch([inside(i, length, name)]).labels?.[0] ?? null,
-    fitted(i: number) {
+    fitted: kept((i: number) => {
       const { inputs } = dataset.batch([inside(i, length, name)]);
       const values = fields.map((f, k) => [f.name ?? "", { dims: f.dims, data: inputs[k]!.data }] as const);
       return fit({ inputs: Object.fromEntries(values) as CheckedSample["inputs"] }, i);
-    },
+    }),
   };
   samples.fitted(0);
   return withBatches(samples, graph);
@@ -95,6 +103,25 @@ function inside(i: number, length: number, name: string): number {
 }
 
 type Fitted = ReadonlyMap<string, FittedSample>;
+
+/** The same samples, those asked for first kept within `keptBytes`: decoding one again costs more than most models take to run on it. */
+function kept(fitted: (i: number) => Fitted): (i: number) => Fitted {
+  const known = new Map<number, Fitted>();
+  let bytes = 0;
+  return (i) => {
+    const before = known.get(i);
+    if (before) return before;
+    const made = fitted(i);
+    for (const { array } of made.values()) bytes += (array.data as TypedArray).byteLength;
+    if (bytes > keptBytes) return made;
+    // The data may write its next sample into the same array.
+    const own = [...made].map(
+      ([name, f]) => [name, { ...f, array: { ...f.array, data: f.array.data.slice() } }] as const,
+    );
+    known.set(i, new Map(own));
+    return known.get(i)!;
+  };
+}
 
 /** Samples whose feeds are fitted one by one, and put together where the graph's first axes are open. */
 function withBatches(

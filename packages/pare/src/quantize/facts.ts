@@ -1,48 +1,16 @@
 /** What a quantization says of itself: the search's result enters, facts for the user and for --json leave. */
-import { z } from "zod";
+import type { z } from "zod";
 import { compare } from "../compare.js";
 import type { Graph } from "../graph/graph.js";
 import type { Candidate } from "../quantization/eligible.js";
 import type { KernelReport } from "../quantization/kernels.js";
 import { dropOf, type Limits, ratiosToFloat } from "./limits.js";
+import type { quantization } from "./schema.js";
 import type { Searched } from "./search.js";
 import type { Choices, Workbench } from "./workbench.js";
 
 export const formats = ["auto", "int8", "dynamic", "int4", "weights8", "float16"] as const;
 
-/** The schema of `pare quantize --json`. Ratios are 0..1; snrDb null: nothing was measured, or not a bit differs. */
-export const quantization = z.object({
-  model: z.string(),
-  format: z.enum(formats),
-  sizeBytes: z.tuple([z.number(), z.number()]),
-  layers: z.array(
-    z.object({
-      name: z.string(),
-      op: z.string(),
-      format: z.string(),
-      reason: z.string(),
-      snrDb: z.number().nullable(),
-      /** What onnxruntime ran for it; null where nothing was run, or nothing under its name. */
-      kernel: z.string().nullable(),
-    }),
-  ),
-  /** Nodes of the result by what onnxruntime's own profile of one run says they work on; null where nothing was run. */
-  kernels: z.object({ integers: z.number().int(), floats: z.number().int(), conversion: z.number().int() }).nullable(),
-  quantized: z.number().int(),
-  eligible: z.number().int(),
-  snrDb: z.number().nullable(),
-  agreement: z.number().nullable(),
-  limits: z.array(
-    z.object({
-      name: z.enum(["max-drop", "max-bytes", "max-latency"]),
-      allowed: z.number(),
-      reached: z.number().nullable(),
-      held: z.boolean(),
-    }),
-  ),
-  seconds: z.number(),
-  peakBytes: z.number(),
-});
 export type QuantizationFacts = Omit<z.infer<typeof quantization>, "peakBytes">;
 
 type Limit = QuantizationFacts["limits"][number];
