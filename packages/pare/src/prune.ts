@@ -39,7 +39,7 @@ export interface PruneFacts {
   readonly sizeBytes: readonly [number, number];
   /** Median of one run, both networks run in turn; null where an input's dims are open. */
   readonly latencyMs: readonly [number, number] | null;
-  /** Output channels by layer. */
+  /** Output channels by layer; none are left of a layer that is gone. */
   readonly widths: readonly { readonly layer: string; readonly before: number; readonly after: number }[];
 }
 export interface Pruned {
@@ -81,7 +81,8 @@ async function factsOf(before: Graph, after: Graph, engine: Engine): Promise<Pru
   const [a, b] = [inspect(before), inspect(after)];
   const both = (key: "parameters" | "nonzero" | "macs" | "sizeBytes") => [a[key], b[key]] as const;
   const narrow = new Map(layersOf(after).map((l) => [l.node.outputs[0], l]));
-  const widthOf = (l: ReturnType<typeof layersOf>[number]): number => sizeOf(l.dims.filter((_, d) => l.kept[d]));
+  type Layer = ReturnType<typeof layersOf>[number];
+  const widthOf = (l: Layer | undefined): number => (l ? sizeOf(l.dims.filter((_, d) => l.kept[d])) : 0);
   return {
     parameters: both("parameters"),
     nonzero: both("nonzero"),
@@ -94,7 +95,7 @@ async function factsOf(before: Graph, after: Graph, engine: Engine): Promise<Pru
     widths: layersOf(before).map((l) => ({
       layer: l.node.name || l.node.outputs[0]!,
       before: widthOf(l),
-      after: widthOf(narrow.get(l.node.outputs[0]) ?? l),
+      after: widthOf(narrow.get(l.node.outputs[0])),
     })),
   };
 }

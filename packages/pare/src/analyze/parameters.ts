@@ -13,7 +13,7 @@ export interface Parameter {
 
 /**
  * float32 initialisers that a gradient can reach, in the order of their first reader. A constant of one element is none, unless it belongs to
- * a contraction; nor is preprocessing.
+ * a contraction; nor are preprocessing and running statistics.
  */
 export function parametersOf(graph: Graph, frozen: ReadonlySet<string> = new Set()): Parameter[] {
   const aside = preprocessing(graph);
@@ -28,10 +28,12 @@ export function parametersOf(graph: Graph, frozen: ReadonlySet<string> = new Set
     }
   };
   for (const node of graph.nodes) {
-    const weights = recordOf(node)?.quant === "weights";
-    for (const name of node.inputs) {
+    const record = recordOf(node);
+    const weights = record?.quant === "weights";
+    for (const [i, name] of node.inputs.entries()) {
       const tensor = graph.initializers.get(name);
       if (tensor?.type !== "float32" || frozen.has(name) || aside.has(name) || found.has(name)) continue;
+      if (record?.untrained?.includes(i)) continue;
       if (weights || sizeOf(tensor.dims) > 1) found.set(name, { name, dims: tensor.dims, decays: false });
     }
     if (weights) for (const name of node.inputs) if (!fromData.has(name)) decay(name);

@@ -11,6 +11,7 @@ import { allZero, anyZero, keepsZero } from "./zero.js";
 const settle = (value: number, type: ElementType): number => (type === "float32" ? Math.fround(value) : value);
 
 const add = broadcasting("Add", {
+  sums: true,
   zero: allZero,
   homogeneous: ofAll,
   grad: (_, _i, { dy }) => dy,
@@ -86,6 +87,7 @@ const extreme = (type: "Max" | "Min") =>
   });
 
 const sum = broadcasting("Sum", {
+  sums: true,
   zero: allZero,
   homogeneous: ofAll,
   grad: (_, _i, { dy }) => dy,

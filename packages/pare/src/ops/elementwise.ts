@@ -107,6 +107,7 @@ export function unary<A = unknown>(type: string, spec: UnarySpec<A>): Operator {
 }
 
 export interface BroadcastSpec<A> {
+  readonly sums?: true;
   readonly attrs?: (r: AttributeReader) => A;
   /** dL/d(input i) at the output's shape; the maker sums it back to the input's. null: zero. */
   readonly grad: ((g: Emitter, i: number, f: Names, a: A, s: GradientSite<A>) => string | null) | None;
@@ -156,6 +157,7 @@ export function broadcasting<A = unknown>(type: string, spec: BroadcastSpec<A>):
           }
         : grad,
     quant: spec.quant,
+    ...(spec.sums ? { sums: true } : {}),
     ...(spec.zero ? { zero: spec.zero } : {}),
     ...(spec.homogeneous ? { homogeneous: spec.homogeneous } : {}),
     packs: awaits(spec.kernel ?? type.toLowerCase()),

@@ -188,6 +188,8 @@ export interface Operator<A = unknown> {
   readonly zero?: ZeroRule<A>;
   /** How factors pass through the node; left out: they do not. All outputs that are floats follow it alike. */
   readonly homogeneous?: HomogeneousRule<A>;
+  /** Its output is the sum of its inputs, broadcast. */
+  readonly sums?: true;
   /** Its output is its input where that is positive, else zero. */
   readonly rectifies?: true;
   /** A normalisation: the input that holds one factor for each channel. */

@@ -11,7 +11,7 @@ import { channelScores } from "../../importance/channel-scores.js";
 import { importance, type MeasureName, measureNames, measures } from "../../importance/importance.js";
 import type { EpochMetrics } from "../../train/options.js";
 import { type CostKind, costOf, latencyRatio } from "../costs.js";
-import { fineTune, ratio, trainingOf } from "../fine-tune.js";
+import { ratio, steadyFineTune, trainingOf } from "../fine-tune.js";
 import { allBlocked, freeGroups, keptNotes, missedTarget, skippedGroup } from "../free-groups.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
 import type { Calibration } from "../moments.js";
@@ -66,7 +66,7 @@ const options = z.strictObject({
     .nonnegative()
     .default(0.1)
     .describe("reconstruct: weight of staying as it is, times the mean power of the layer's inputs"),
-  train: fineTune,
+  train: steadyFineTune,
 });
 type Options = z.output<typeof options>;
 
