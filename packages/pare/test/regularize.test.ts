@@ -124,26 +124,25 @@ test("shapes and kernels: whole places of a window are zero and stay zero in fin
   assert.ok(constraints!.masks!.get("conv1.weight")!.includes(0));
 });
 
-test("soft targets of a steep network: the defaults stay finite, without a limit on the gradient the steps grow until nothing is", async () => {
-  const d = draft(await trained());
+test("soft targets: the defaults stay beside the teacher; without a limit on the gradient the steps grow until the network is lost", async () => {
+  const b = new NetworkBuilder("steep", 2);
+  const conv = b.maxPool(b.relu(b.conv(b.input("x", [1, 16, 16]), "conv1", 8, 5), "relu1"), "pool1", 2);
+  const next = b.flatten(b.maxPool(b.relu(b.conv(conv, "conv2", 16, 3), "relu2"), "pool2", 2));
+  const start = b.finish(b.dense(b.relu(b.dense(next, "fc1", 64), "relu3"), "fc2", 4), "y");
+  const sgd = { batchSize: 32, microBatch: 16, learningRate: 0.01, seed: 1, engine: ortNode };
+  const { graph } = await train(start, { data, epochs: 8, ...sgd });
+  // Certain answers, as a network has after a long training.
+  const d = draft(graph);
   const last = d.initializers.get("fc2.weight")!;
-  d.initializers.set(
-    "fc2.weight",
-    floats(
-      float32sOf(last).map((w) => 100 * w),
-      last.dims,
-    ),
-  );
-  const pressed = (clip: object) => {
-    const train = { epochs: 2, batchSize: 32, ...clip };
-    const o = groupLassoMethod.options.parse({ strength: 0.5, train, finetune: { epochs: 0 } });
-    return groupLassoMethod.apply(d, o, tools(d));
+  const sure = float32sOf(last).map((w) => 4 * w);
+  d.initializers.set("fc2.weight", floats(sure, last.dims));
+  const lossOf = async (clip: object): Promise<number> => {
+    const train = { epochs: 3, batchSize: 32, learningRate: 0.02, ...clip };
+    const o = groupLassoMethod.options.parse({ strength: 0.2, train, finetune: { epochs: 0 } });
+    return (await groupLassoMethod.apply(d, o, tools(d))).history!.at(-1)!.loss;
   };
-  await assert.rejects(pressed({ clipNorm: 1e9 }), /the loss is (NaN|Infinity)/);
-  const { graph, history } = await pressed({});
-  assert.ok(history!.every((m) => Number.isFinite(m.loss)));
-  const { error } = await evaluate(graph, fresh, { engine: ortNode });
-  assert.ok(error < 0.15, `error ${error}`);
+  const [free, held] = [await lossOf({ clipNorm: 1e9 }), await lossOf({})];
+  assert.ok(held < 0.5 && free > 10 * held, `without a limit ${free}, by default ${held}`);
 });
 
 test("growing: both choices meet the target, what goes is nearly zero by then", async () => {
