@@ -31,9 +31,13 @@ export function shape(value: string, before: Record<string, number[]> = {}): Rec
   if (!match) throw new InvalidArgumentError("expected name=1,3,224,224.");
   return { ...before, [match[1]!]: match[2]!.split(/[,x]/).map(Number) };
 }
-/** "macs=0.5", "bytes=50%" or "latency=0.6". */
-export function target(value: string): { macs: number } | { bytes: number } | { latency: number } {
-  const match = /^(macs|bytes|latency)=(.+)$/.exec(value.trim());
-  if (!match) throw new InvalidArgumentError("expected macs=0.5, bytes=0.5 or latency=0.5.");
-  return { [match[1]!]: ratio(match[2]!) } as { macs: number };
+/** "macs=0.5", "bytes=50%", "latency=0.6" or several of them by comma. */
+export function target(value: string): { macs?: number; bytes?: number; latency?: number } {
+  const shares = value.split(",").map((part): [string, number] => {
+    const match = /^(macs|bytes|latency)=(.+)$/.exec(part.trim());
+    if (!match)
+      throw new InvalidArgumentError("expected macs=0.5, bytes=0.5, latency=0.5, or several of them by comma.");
+    return [match[1]!, ratio(match[2]!)];
+  });
+  return Object.fromEntries(shares);
 }

@@ -18,7 +18,7 @@ interface Options extends ShrinkOptions {
   report?: string;
   structured?: boolean;
   method?: string;
-  target?: { readonly macs: number } | { readonly bytes: number } | { readonly latency: number };
+  target?: { readonly macs?: number; readonly bytes?: number; readonly latency?: number };
   sparsity?: number;
   pattern?: string;
   allocation?: string;
@@ -107,7 +107,7 @@ export function pruneCommand(program: Command): void {
     )
     .option(
       "--target <kind=share>",
-      "channels: what may be left: macs=0.5, bytes=0.5 or latency=0.5 (timed here)",
+      "channels: what may be left: macs=0.5, bytes=0.5 or latency=0.5 (timed here), or several, as macs=0.5,latency=0.6",
       target,
     )
     .option("--sparsity <ratio>", "weights: the share to remove (0.9; sparsegpt 0.5)", ratio)

@@ -1,7 +1,6 @@
 /** What a network costs once channels are gone: a coupled graph and a kind of cost enter; a function of the channels leaves. */
 import type { Channel } from "../analyze/axes.js";
 import type { Coupling } from "../analyze/couple.js";
-import { cut } from "../analyze/cut.js";
 import { infer } from "../analyze/infer.js";
 import { bytesTally, macsTally } from "../analyze/tally.js";
 import type { Engine } from "../engine/engine.js";
@@ -18,7 +17,12 @@ export type CostKind = (typeof costKinds)[number];
 const runs = 40;
 
 /** Latency is a sum over a table of layers, each timed alone once for every size it takes, and the time that the whole network takes besides. */
-export async function costOf(kind: CostKind, coupling: Coupling, engine: Engine, times: LayerTimes): Promise<Cost> {
+export async function costOf(
+  kind: CostKind,
+  coupling: Coupling,
+  narrowed: (removed: ReadonlySet<Channel>) => Graph,
+  times: LayerTimes,
+): Promise<Cost> {
   if (kind === "macs") return macsTally(coupling);
   if (kind === "bytes") return bytesTally(coupling);
   const dims = dimsOf(coupling);
@@ -30,10 +34,10 @@ export async function costOf(kind: CostKind, coupling: Coupling, engine: Engine,
         sum += await times.ms(graph, { node, x: node.inputs.map((name) => types.get(name) ?? null) });
     return sum;
   };
-  const [whole] = await latency(engine, [coupling.graph], { runs, dims });
+  const [whole] = await latency(times.engine, [coupling.graph], { runs, dims });
   const rest = Math.max(0, whole!.minMs - (await layersMs(coupling.graph)));
   return async (removed: ReadonlySet<Channel>) =>
-    rest + (await layersMs(removed.size ? cut(coupling, removed) : coupling.graph));
+    rest + (await layersMs(removed.size ? narrowed(removed) : coupling.graph));
 }
 
 /** The dims that inputs were coupled with. */

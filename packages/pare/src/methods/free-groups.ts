@@ -45,7 +45,10 @@ export function freeGroups(
 export const keptNotes = (candidates: readonly Candidate[], widths: readonly number[]): Note[] =>
   candidates.flatMap(({ group }, i): Note[] => {
     if (widths[i]! >= group.size) return [];
-    const why = `${widths[i]} of ${group.size} channels of ${group.name} kept`;
+    const why =
+      widths[i] === 0
+        ? `all ${group.size} channels of ${group.name} left out with their branch`
+        : `${widths[i]} of ${group.size} channels of ${group.name} kept`;
     return [{ node: group.members[0]?.node ?? group.name, what: "done", why }];
   });
 

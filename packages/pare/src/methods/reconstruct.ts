@@ -24,18 +24,20 @@ export function reconstruct(
   return layerByLayer(dense, pruned, { ...o, wanted }, (graph, chain, moments) => refitted(graph, chain, moments, o));
 }
 
-/** By output name. */
-/** Layers that lost inputs, and those that come behind them. */
+/** Layers that lost inputs or read from elsewhere, and those that come behind them; by output name. */
 function disturbedLayers(dense: Graph, pruned: Graph): Set<string> {
   const before = new Map(layersOf(dense).map((l) => [l.node.outputs[0], l]));
   const layers = new Map(layersOf(pruned).map((l) => [l.node, l]));
+  const made = new Set(pruned.nodes.flatMap((n) => n.outputs));
+  const sources = new Map(dense.nodes.map((n) => [n.outputs[0], n.inputs]));
   const values = new Set<string>();
   const found = new Set<string>();
   for (const node of pruned.nodes) {
     const layer = layers.get(node);
     const old = before.get(node.outputs[0]);
     const lost = layer?.dims.some((n, d) => !layer.kept[d] && n !== old?.dims[d]) ?? false;
-    if (!lost && !node.inputs.some((i) => values.has(i))) continue;
+    const moved = node.inputs.some((name, i) => made.has(name) && name !== sources.get(node.outputs[0])?.[i]);
+    if (!lost && !moved && !node.inputs.some((i) => values.has(i))) continue;
     for (const o of node.outputs) values.add(o);
     if (layer) found.add(node.outputs[0]!);
   }

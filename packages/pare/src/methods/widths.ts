@@ -1,5 +1,6 @@
 /** How many channels each coupled group keeps: scores of channels, a cost and a target enter; the channels that go leave. */
 import type { Channel } from "../analyze/axes.js";
+import type { Branch } from "../analyze/branches.js";
 import type { Group } from "../analyze/groups.js";
 
 /** A group that may lose channels. */
@@ -9,6 +10,8 @@ export interface Candidate {
   readonly scores: Float64Array;
   /** Widths it may have, from its own downwards. */
   readonly widths: readonly number[];
+  /** What is left out where the width is 0. */
+  readonly branch?: Branch;
   /** Expected rise of the loss by width, where it was measured. */
   readonly rises?: readonly number[];
 }
@@ -43,7 +46,9 @@ export const ascending = (scores: Float64Array): number[] =>
 /** What goes when each candidate has the width at this place of its list. */
 export function removedAt(candidates: readonly Candidate[], places: readonly number[]): Set<Channel> {
   const removed = new Set<Channel>();
-  candidates.forEach(({ group, scores, widths }, i) => {
+  candidates.forEach(({ group, scores, widths, branch }, i) => {
+    if (branch && widths[places[i]!] === 0)
+      for (const { channels } of branch.groups) for (const c of channels) removed.add(c);
     for (const k of ascending(scores).slice(0, group.size - widths[places[i]!]!)) removed.add(group.channels[k]!);
   });
   return removed;
@@ -59,7 +64,11 @@ export async function allocate(
   const places =
     allocation === "uniform" ? await uniform(candidates, cost, limit) : await greedy(candidates, cost, limit);
   const removed = removedAt(candidates, places);
-  return { removed, widths: candidates.map((c, i) => c.widths[places[i]!]!), cost: await cost(removed) };
+  return {
+    removed,
+    widths: candidates.map(({ group }) => group.channels.filter((c) => !removed.has(c)).length),
+    cost: await cost(removed),
+  };
 }
 
 /** The same share of every group, to the nearest width; the largest share that is cheap enough. */

@@ -27,7 +27,7 @@ function dropIn(body: Subgraph, known: Known): Subgraph {
     changed ||= n !== old;
     for (const o of n.outputs) if (o) makers.set(o, n);
     const [x, y] = [n.inputs[0], n.outputs[0]];
-    if (!x || !y || !passesOn(n, known) || n.outputs.slice(1).some((o) => o && counts.has(o))) {
+    if (!x || !y || !(passesOn(n, known) || repeats(n, makers)) || n.outputs.slice(1).some((o) => o && counts.has(o))) {
       nodes.push(n);
       continue;
     }
@@ -136,6 +136,13 @@ const rules: Readonly<Record<string, Rule>> = {
   Add: constantIs(1, every(0)),
   Sub: constantIs(1, every(0)),
 };
+
+/** Operators that change nothing the second time. */
+const idempotent = new Set(["Relu", "Abs", "Ceil", "Floor", "Round", "Sign"]);
+function repeats(n: Node, makers: ReadonlyMap<string, Node>): boolean {
+  const maker = makers.get(n.inputs[0]!);
+  return n.domain === "" && idempotent.has(n.op) && maker?.domain === "" && maker.op === n.op;
+}
 
 function passesOn(n: Node, known: Known): boolean {
   const types = [n.inputs[0]!, n.outputs[0]!].map((name) => known.typeOf(name));

@@ -1,7 +1,8 @@
 /** Removes whole channels: a trained graph enters; the same graph with narrower layers, repaired and fine-tuned, leaves. */
 import { z } from "zod";
+import type { Channel } from "../../analyze/axes.js";
+import { type Branch, branchesOf } from "../../analyze/branches.js";
 import { type Coupling, couple } from "../../analyze/couple.js";
-import { cut } from "../../analyze/cut.js";
 import { type Group, survivors } from "../../analyze/groups.js";
 import { channelStep } from "../../engine/channel-step.js";
 import { LayerTimes } from "../../engine/layer-times.js";
@@ -9,30 +10,29 @@ import { PareError } from "../../graph/error.js";
 import type { Graph } from "../../graph/graph.js";
 import { channelScores } from "../../importance/channel-scores.js";
 import { importance, type MeasureName, measureNames, measures } from "../../importance/importance.js";
+import { removeChannels } from "../../passes/remove-channels.js";
 import type { EpochMetrics } from "../../train/options.js";
 import { type CostKind, costOf, latencyRatio } from "../costs.js";
-import { ratio, steadyFineTune, trainingOf } from "../fine-tune.js";
+import { steadyFineTune, trainingOf } from "../fine-tune.js";
 import { allBlocked, freeGroups, keptNotes, missedTarget, skippedGroup } from "../free-groups.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
 import type { Calibration } from "../moments.js";
 import { answersOf, changeOf } from "../output-change.js";
 import { reconstruct } from "../reconstruct.js";
 import { refreshStatistics } from "../refresh-statistics.js";
-import { type Allocation, allocate, type Candidate, type Cost, type Plan, removedAt, widthsOf } from "../widths.js";
+import { type Aim, allocateFor, entriesOf, targets } from "../targets.js";
+import { type Candidate, removedAt, widthsOf } from "../widths.js";
 
 /** What channels can be ranked by. */
 export const rankings: readonly string[] = measureNames.filter((name) => measures[name].needs !== "path");
 const usable = measureNames.filter((name) => measures[name].needs !== "path") as [MeasureName, ...MeasureName[]];
 
 const options = z.strictObject({
-  target: z
-    .union([
-      z.strictObject({ macs: ratio }),
-      z.strictObject({ bytes: ratio }),
-      z.strictObject({ latency: ratio.describe("measured on this machine: results differ from machine to machine") }),
-    ])
+  target: targets
     .default({ macs: 0.5 })
-    .describe("share of the multiply-accumulates, of the bytes or of the time of one run that may be left"),
+    .describe(
+      "share of the multiply-accumulates, of the bytes, of the time of one run that may be left: one or several",
+    ),
   importance: z.enum(usable).default("l2").describe("what channels are ranked by"),
   reduce: z
     .enum(["sum", "mean", "max"])
@@ -70,17 +70,13 @@ const options = z.strictObject({
 });
 type Options = z.output<typeof options>;
 
-function targetOf(o: Options): { kind: CostKind; share: number } {
-  const [[kind, share]] = Object.entries(o.target) as [[CostKind, number]];
-  return { kind, share };
-}
-
 const calibrationOf = (o: Options, tools: Tools): Calibration | null =>
   tools.data && { data: tools.data, samples: o.samples, engine: tools.engine, signal: tools.signal };
 
 async function candidatesOf(
   coupling: Coupling,
   free: readonly Group[],
+  branches: readonly Branch[],
   o: Options,
   tools: Tools,
 ): Promise<{ candidates: Candidate[]; notes: Note[] }> {
@@ -96,12 +92,15 @@ async function candidatesOf(
   const candidates = channelScores(coupling, free, scores, o).flatMap((list, i): Candidate[] => {
     const group = free[i]!;
     if (!list) notes.push(skippedGroup(group, `importance ${o.importance} says nothing of them`));
-    const widths = widthsOf(group, step, 1);
+    const branch = branches.find((b) => b.groups[0] === group);
+    const widths = [...widthsOf(group, step, 1), ...(branch ? [0] : [])];
     if (list && widths.length < 2) notes.push(skippedGroup(group, `fewer than a multiple of ${step}`));
-    return list && widths.length > 1 ? [{ group, scores: list, widths }] : [];
+    return list && widths.length > 1 ? [{ group, scores: list, widths, ...(branch ? { branch } : {}) }] : [];
   });
   return { candidates, notes };
 }
+
+const branchesIn = (candidates: readonly Candidate[]): Branch[] => candidates.flatMap((c) => c.branch ?? []);
 
 /** Widths of one group that are measured; those between are interpolated. */
 const mostMeasured = 5;
@@ -118,7 +117,7 @@ async function measured(coupling: Coupling, candidates: readonly Candidate[], ca
     const places = [...new Set(Array.from({ length: count + 1 }, (_, k) => Math.round((k * last) / count)))];
     const at = new Map<number, number>([[0, 0]]);
     for (const place of places.slice(1)) {
-      const narrow = cut(coupling, removedAt([c], [place]));
+      const narrow = removeChannels(coupling, branchesIn([c]), removedAt([c], [place]));
       // A narrower group is not better: what says so is noise.
       at.set(place, Math.max(changeOf(before, await answersOf(narrow, calibration), classes), ...at.values()));
     }
@@ -133,54 +132,31 @@ async function measured(coupling: Coupling, candidates: readonly Candidate[], ca
   return out;
 }
 
-/** Plans that are timed whole. */
-const mostTimed = 5;
-/** What is aimed at lies this share below the target, so that noise does not put it above. */
-const margin = 0.04;
-
-/**
- * As `allocate`, but the whole network has the last word: the table is a sum of layers timed alone, so its limit is moved until the measured cost
- * (in the same unit) is just below `limit`. The dearest plan that holds, else the cheapest that was found; its cost is the measured one.
- */
-async function timed(
-  candidates: readonly Candidate[],
-  allocation: Allocation,
-  cost: Cost,
-  limit: number,
-  measure: (removed: Plan["removed"]) => Promise<number>,
-): Promise<Plan> {
-  const found: Plan[] = [];
-  for (let tabled = limit; found.length < mostTimed; ) {
-    const plan = await allocate(candidates, allocation, cost, tabled);
-    if (found.some((f) => f.widths.join() === plan.widths.join())) break;
-    const measured = await measure(plan.removed);
-    found.push({ ...plan, cost: measured });
-    if (measured <= limit && measured >= limit * (1 - 2 * margin)) break;
-    tabled *= (limit * (1 - margin)) / measured;
-  }
-  const rising = found.sort((a, b) => a.cost - b.cost);
-  return rising.findLast((p) => p.cost <= limit) ?? rising[0]!;
-}
-
 interface Outcome {
   readonly graph: Graph;
   readonly notes: readonly Note[];
   readonly history: readonly EpochMetrics[];
+  /** Of the original's cost, what is left. */
+  readonly shares: ReadonlyMap<CostKind, number>;
 }
 
-/** Cuts `graph` down to `share` of what `original` costs, and repairs what is left. */
+/** Costs of the whole network by kind. */
+type Wholes = ReadonlyMap<CostKind, number>;
+
+/** Cuts `graph` down to `limit` of what `original` costs, and repairs what is left. */
 async function narrow(
   graph: Graph,
   o: Options,
   tools: Tools,
-  at: { readonly limit: number; readonly original: Graph; readonly times: LayerTimes; readonly share: number },
-): Promise<Outcome & { readonly cost: number }> {
-  const { kind } = targetOf(o);
+  at: {
+    readonly limit: (share: number) => number;
+    readonly original: Graph;
+    readonly times: LayerTimes;
+    readonly wholes: Wholes;
+  },
+): Promise<Outcome> {
   const coupling = couple(graph);
   const { free, notes } = freeGroups(coupling, o.exclude, "prune/structured");
-  const found = await candidatesOf(coupling, free, o, tools);
-  notes.push(...found.notes);
-  if (found.candidates.length === 0) throw allBlocked(notes);
   const calibration = calibrationOf(o, tools);
   const allocation = o.allocation === "auto" ? (calibration ? "sensitivity" : "global") : o.allocation;
   if (allocation === "sensitivity" && !calibration)
@@ -188,22 +164,25 @@ async function narrow(
       "prune/structured: allocation sensitivity is measured on data: give some, or choose another",
       "usage",
     );
+  // A branch goes whole only where what that does was measured.
+  const branches = allocation === "sensitivity" ? branchesOf(coupling, free, o.exclude) : [];
+  const found = await candidatesOf(coupling, free, branches, o, tools);
+  notes.push(...found.notes);
+  if (found.candidates.length === 0) throw allBlocked(notes);
   const candidates =
     allocation === "sensitivity" ? await measured(coupling, found.candidates, calibration!, tools) : found.candidates;
-  const cost: Cost = await costOf(kind, coupling, tools.engine, at.times);
-  const plan = await (kind === "latency" ? timed : allocate)(
-    candidates,
-    allocation,
-    cost,
-    at.limit,
-    async (removed) => {
-      const ratio = await latencyRatio(tools.engine, at.original, cut(coupling, removed), coupling);
-      return (at.limit * ratio) / at.share;
-    },
+  const narrowed = (removed: ReadonlySet<Channel>): Graph => removeChannels(coupling, branchesIn(candidates), removed);
+  const aims: Aim[] = [];
+  for (const [kind, share] of entriesOf(o.target)) {
+    const cost = await costOf(kind, coupling, narrowed, at.times);
+    aims.push({ kind, limit: at.limit(share), share: async (removed) => (await cost(removed)) / at.wholes.get(kind)! });
+  }
+  const plan = await allocateFor(aims, candidates, allocation, (removed) =>
+    latencyRatio(tools.engine, at.original, narrowed(removed), coupling),
   );
   notes.push(...keptNotes(candidates, plan.widths));
-  let narrower = plan.removed.size ? cut(coupling, plan.removed) : graph;
-  if (plan.removed.size === 0) return { graph, notes, history: [], cost: plan.cost };
+  if (plan.removed.size === 0) return { graph, notes, history: [], shares: plan.shares };
+  let narrower = narrowed(plan.removed);
   if (calibration && o.repair === "statistics") narrower = await refreshStatistics(narrower, calibration);
   if (calibration && o.repair === "reconstruct") {
     const { graph: mended, notes: left } = await reconstruct(graph, narrower, {
@@ -217,7 +196,7 @@ async function narrow(
     narrower = mended;
     notes.push(...left);
   }
-  return { graph: narrower, notes, history: [], cost: plan.cost };
+  return { graph: narrower, notes, history: [], shares: plan.shares };
 }
 
 const percent = (r: number): string => `${(100 * r).toFixed(1)} %`;
@@ -236,8 +215,7 @@ export const structured = method({
   options,
   atZero: { target: { macs: 1 }, train: { epochs: 0 } },
   apply: async (graph, o, tools): Promise<MethodResult> => {
-    const { kind, share } = targetOf(o);
-    if (share === 1) return { graph, notes: [] };
+    if (entriesOf(o.target).every(([, share]) => share === 1)) return { graph, notes: [] };
     const { masks, codebooks } = tools.constraints;
     if (masks.size > 0 || codebooks.size > 0)
       throw new PareError(
@@ -245,23 +223,29 @@ export const structured = method({
         "usage",
       );
     const times = new LayerTimes(tools.engine);
-    const whole = await (await costOf(kind, couple(graph), tools.engine, times))(new Set());
-    let now: Outcome & { cost: number } = { graph, notes: [], history: [], cost: whole };
+    const wholes = new Map<CostKind, number>();
+    const coupling = couple(graph);
+    for (const [kind] of entriesOf(o.target))
+      wholes.set(kind, await (await costOf(kind, coupling, () => graph, times))(new Set()));
+    let now: Outcome = { graph, notes: [], history: [], shares: new Map() };
     const history: EpochMetrics[] = [];
     for (let step = 1; step <= o.steps; step++) {
       // The same share of what is left goes each time.
-      const part = share ** (step / o.steps);
-      now = await narrow(now.graph, o, tools, { limit: part * whole, original: graph, times, share: part });
+      const limit = (share: number): number => share ** (step / o.steps);
+      now = await narrow(now.graph, o, tools, { limit, original: graph, times, wholes });
       const training = tools.data ? trainingOf(o.train, now.graph, tools) : null;
       if (training && training.epochs > 0) {
         const trained = await tools.train(now.graph, training);
         history.push(...trained.history.map((m) => ({ ...m, epoch: history.length + m.epoch })));
         now = { ...now, graph: trained.graph };
       }
-      tools.log(`step ${step} of ${o.steps}: ${percent(now.cost / whole)} of the ${kind} left`);
+      const left = [...now.shares].map(([kind, share]) => `${percent(share)} of the ${kind}`);
+      tools.log(`step ${step} of ${o.steps}: ${left.join(", ")} left`);
     }
-    const missed = missedTarget(kind, share, now.cost / whole);
-    if (missed) tools.log(missed.why);
-    return { graph: now.graph, notes: [...(missed ? [missed] : []), ...now.notes], history };
+    const missed = entriesOf(o.target).flatMap(
+      ([kind, share]) => missedTarget(kind, share, now.shares.get(kind)!) ?? [],
+    );
+    for (const { why } of missed) tools.log(why);
+    return { graph: now.graph, notes: [...missed, ...now.notes], history };
   },
 });
