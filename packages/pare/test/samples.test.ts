@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { fromArrays } from "../dist/data/from-table.js";
+import { open } from "../dist/data/open.js";
 import { MissingInputError, openSamples, samplesOf } from "../dist/data/open-samples.js";
 import type { NDArray } from "../dist/engine/engine.js";
 import { PareError } from "../dist/graph/error.js";
@@ -78,6 +79,24 @@ test("samples asked for one by one are made once, and kept though their array is
   assert.deepEqual(said(samples.batch([1, 4])!.x!), ["float32", [2, 3], [1, 1, 1, 4, 4, 4]]);
   const { data } = await import(pathToFileURL(m).href);
   assert.deepEqual(data.made, [0, 4, 1]);
+
+test("whole numbers that float32 lacks come through plain lists as they are", async () => {
+  const m = module(`export default [
+    { inputs: { ids: [16777217, 3], at: 16777219, x: [0.1, 16777217] } },
+    { inputs: { ids: { data: [4, 2 ** 40 + 1], dims: [2] }, at: 5, x: [1, 2] } }]`);
+  const graph = graphOf(input("ids", ["n", 2], "int64"), input("at", [], "int64"), input("x", ["n", 2]));
+  const samples = await openSamples(m, graph);
+  const [a, b] = [samples.feeds(0), samples.feeds(1)];
+  assert.deepEqual(said(a.ids!), ["int64", [1, 2], [16777217n, 3n]]);
+  assert.deepEqual(said(a.at!), ["int64", [], [16777219n]]);
+  assert.deepEqual(said(a.x!), ["float32", [1, 2], [Math.fround(0.1), 16777216]]);
+  assert.deepEqual(said(b.ids!), ["int64", [1, 2], [4n, 2n ** 40n + 1n]]);
+  const { fields, batch } = await open(m);
+  assert.deepEqual(
+    fields.map((f) => f.type),
+    ["int64", "int64", "float32"],
+  );
+  assert.deepEqual(said(batch([0, 1]).inputs[0]!), ["int64", [2, 2], [16777217n, 3n, 4n, 2n ** 40n + 1n]]);
 });
 
 test("images are normalised by channel, whichever shape they have", async () => {

@@ -147,7 +147,7 @@ export async function* eachSample(part: ModulePart, limit: number | null): Async
 }
 
 type Values = Exclude<TypedArray, BigUint64Array>;
-/** The dims and numbers of a field of a sample; lists become float32. Throws where they disagree; `where` leads the message. */
+/** The dims and numbers of a field of a sample; lists become float32, or float64 where they hold whole numbers that float32 lacks. Throws where they disagree; `where` leads the message. */
 export function valuesOf(values: SampleValues, where: string): { dims: readonly number[]; data: Values } {
   const typed = (data: unknown): Values | null => {
     if (data instanceof BigUint64Array) return BigInt64Array.from(data);
@@ -155,7 +155,7 @@ export function valuesOf(values: SampleValues, where: string): { dims: readonly 
   };
   const plain = typed(values);
   if (plain) return { dims: [plain.length], data: plain };
-  if (typeof values === "number") return { dims: [1], data: Float32Array.of(values) };
+  if (typeof values === "number") return { dims: [1], data: numbersOf([values], where) };
   if (Array.isArray(values)) {
     const dims: number[] = [];
     for (let v: unknown = values; Array.isArray(v); v = v[0]) dims.push(v.length);
@@ -164,10 +164,10 @@ export function valuesOf(values: SampleValues, where: string): { dims: readonly 
       throw new PareError(
         `${where}: nested lists must be even and hold numbers: [${dims}] needs ${sizeOf(dims)}, got ${flat.length}`,
       );
-    return { dims, data: floatsOf(flat, where) };
+    return { dims, data: numbersOf(flat, where) };
   }
   const { data, dims } = (values ?? {}) as { data?: unknown; dims?: readonly number[] };
-  const array = typed(data) ?? (Array.isArray(data) ? floatsOf(data, where) : null);
+  const array = typed(data) ?? (Array.isArray(data) ? numbersOf(data, where) : null);
   if (!array || !Array.isArray(dims) || sizeOf(dims) !== array.length)
     throw new PareError(
       `${where}: expected numbers, a list, a typed array or { data, dims } that agree${array ? `: [${dims}] and ${array.length} values` : ""}`,
@@ -176,9 +176,12 @@ export function valuesOf(values: SampleValues, where: string): { dims: readonly 
 }
 
 /** A list's numbers, or what is true and false in it; throws where it holds anything else. */
-function floatsOf(list: readonly unknown[], where: string): Float32Array<ArrayBuffer> {
+function numbersOf(list: readonly unknown[], where: string): Float32Array | Float64Array {
   const odd = list.findIndex((v) => typeof v !== "number" && typeof v !== "boolean");
-  if (odd < 0) return Float32Array.from(list, Number);
+  if (odd < 0) {
+    const large = list.some((v) => Number.isInteger(v) && Math.fround(v as number) !== v);
+    return large ? Float64Array.from(list, Number) : Float32Array.from(list, Number);
+  }
   const v = list[odd];
   const shown = typeof v === "string" ? quote(v) : typeof v === "bigint" ? `${v}n` : String(v);
   throw new PareError(

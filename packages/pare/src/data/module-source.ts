@@ -50,10 +50,17 @@ async function collect(name: string, part: ModulePart, request: ModuleRequest): 
     throw new PareError(`${path}: ${targets.count} of ${count} samples have a target`);
   return {
     name,
-    columns: [...columns].map(([key, c]) => c.column(key || null)),
+    columns: [...columns].map(([key, c]) => exact(c.column(key || null))),
     ...(labels.length ? { labels: Int32Array.from(labels) } : {}),
     ...(targets.count ? { targets: targets.column("targets") } : {}),
   };
+}
+
+/** Doubles are delivered as float32: whole numbers that it lacks, such as ids, as int64. */
+function exact(column: Column): Column {
+  const { data } = column;
+  const ids = data instanceof Float64Array && data.every(Number.isInteger) && data.some((v) => Math.fround(v) !== v);
+  return ids ? { ...column, data: BigInt64Array.from(data, BigInt) } : column;
 }
 
 /** Values of one field, gathered sample by sample. */
@@ -71,7 +78,9 @@ class Growing {
     }
     if (String(dims) !== String(this.#dims))
       throw new PareError(`${where} has shape [${dims}], the first sample [${this.#dims}]`);
-    if (data.constructor !== this.#data.constructor)
+    if (data instanceof Float64Array && this.#data instanceof Float32Array) this.#data = Float64Array.from(this.#data);
+    const narrower = data instanceof Float32Array && this.#data instanceof Float64Array;
+    if (!narrower && data.constructor !== this.#data.constructor)
       throw new PareError(`${where} is a ${data.constructor.name}, the first sample a ${this.#data.constructor.name}`);
     const used = this.count * size;
     if (used + size > this.#data.length) {
