@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Reference } from "../dist/compare/reference.js";
 import { ortNode } from "../dist/engine/ort-node.js";
+import { node } from "../dist/graph/emit.js";
 import type { Draft, Graph } from "../dist/graph/graph.js";
 import { sizeOf } from "../dist/graph/tensor.js";
 import { eligibleNodes } from "../dist/quantization/eligible.js";
@@ -42,7 +43,7 @@ test("layers in front that lose together, and not alone, keep float arithmetic t
   const { choices } = found.best.attempt;
   t.diagnostic(`${told.map((b) => `${b.what} ${b.at.toFixed(1)} dB`).join(", ")}; in float: ${freed(choices)}`);
   for (const key of ["a", "b"]) assert.match(choices.get(key)!.reason, /with the first \d layers on integers/);
-  assert.ok(freed(choices).length < 7, "the rest stays on integers");
+  assert.deepEqual(freed(choices), ["a", "b"], "the next two gain less than their multiplications are worth");
 
   const integers = await bench.judge({ choices: integerChoices(bench.candidates, "all"), ranges: "min-max" });
   for (const key of ["a", "b"]) {
@@ -65,6 +66,19 @@ test("layers in float are told of only where some are", async () => {
   const { found, told } = await search(bench);
   assert.ok(db(found.best) < 10, `${db(found.best)} dB: layers in float were tried`);
   assert.deepEqual([freed(found.best.attempt.choices), told.filter((b) => b.what === "layers in float")], [[], []]);
+});
+
+test("what comes after the last product stays in float", () => {
+  const graph = network(1);
+  graph.nodes.splice(-1, 1, node("Softmax", ["flat"], ["y"], { axis: 1 }));
+  const candidates = eligibleNodes(graph, "ort-node");
+  const choices = integerChoices(candidates, "all");
+  for (const key of ["a", "joined", "gate", "gated", "f"]) assert.equal(choices.get(key)?.format, "int8", key);
+  for (const key of ["pooled", "flat", "y"]) assert.equal(choices.has(key), false, key);
+  const last = candidates.filter((c) => c.last).map((c) => c.key);
+  assert.deepEqual(last, ["f.relu", "pooled", "flat", "y"]);
+  // Before a product the same mean is worth integers.
+  assert.equal(integerChoices(eligibleNodes(network(1), "ort-node"), "all").get("pooled")?.format, "int8");
 });
 
 test("patience that was spent is 1, and so is none", () => {

@@ -21,6 +21,8 @@ export interface Candidate {
   readonly weights: readonly number[];
   /** Why not more formats than these, in words for the user; "" where there is nothing to say. */
   readonly why: string;
+  /** No product that could be done on integers comes after it, nor is it one: rounding its answer helps nothing along. */
+  readonly last: boolean;
 }
 
 /** Below this a constant's float32 bytes are fewer than what a scale and a node cost. */
@@ -36,16 +38,34 @@ export function eligibleNodes(graph: Graph, target: Target): readonly Candidate[
   if (!candidates) {
     const wiring = wiringOf(graph);
     const fused = fusedInFloat(wiring);
-    candidates = wiring.nodes.map((at) => candidate(at, wiring, target, fused.get(at.key)));
+    candidates = marked(
+      graph,
+      wiring,
+      wiring.nodes.map((at) => candidate(at, wiring, target, fused.get(at.key))),
+    );
     targets.set(target, candidates);
   }
   return candidates;
 }
 
+/** With those marked that come last; nodes of bodies and those that have some never do, for what they compute may come round again. */
+function marked(graph: Graph, { nodes }: Wiring, candidates: readonly Unmarked[]): Candidate[] {
+  const ahead = new Set<string>();
+  const last = new Set<string>();
+  for (const [i, { key, node, body }] of [...nodes.entries()].reverse()) {
+    const product = candidates[i]!.role === "weights" && candidates[i]!.formats.includes("int8");
+    const before = product || body !== graph || bodiesOf(node).length > 0 || node.outputs.some((o) => ahead.has(o));
+    if (before) for (const input of node.inputs) ahead.add(input);
+    else last.add(key);
+  }
+  return candidates.map((c) => ({ ...c, last: last.has(c.key) }));
+}
+type Unmarked = Omit<Candidate, "last">;
+
 /** `group`: what it belongs to that is one float kernel. */
-function candidate(at: Placed, wiring: Wiring, target: Target, group: string | undefined): Candidate {
+function candidate(at: Placed, wiring: Wiring, target: Target, group: string | undefined): Unmarked {
   const { key, node } = at;
-  const not = (why: string): Candidate => ({ key, node, role: "none", formats: [], weights: [], why });
+  const not = (why: string): Unmarked => ({ key, node, role: "none", formats: [], weights: [], why });
   if (bodiesOf(node).length > 0) return not("its bodies are quantized, not it");
   const record = recordOf(node);
   if (!record) return not(`Pare does not know the operator ${node.domain ? `${node.domain}.` : ""}${node.op}`);

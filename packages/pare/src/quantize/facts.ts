@@ -51,6 +51,11 @@ async function ranOf({ bench, best }: Searched, result: Graph, stopped: boolean)
   return kernelsOf(result, bench.candidates, best.attempt.choices, samples.feeds(0), 1);
 }
 
+const stays = ({ last }: Candidate): string =>
+  last
+    ? "no product comes after it: on integers it would only lose"
+    : "its arithmetic stays in float: only products run on integers";
+
 /** What became of every layer that could take a format, and what runs of the result. */
 export async function layerFacts(
   found: Searched,
@@ -77,7 +82,7 @@ export async function layerFacts(
         name: c.node.name || c.key,
         op: c.node.op,
         format: choice?.format ?? "float",
-        reason: choice?.reason ?? (c.why || "its arithmetic stays in float: only products run on integers"),
+        reason: choice?.reason ?? (c.why || stays(c)),
         snrDb: snr.get(c.key) ?? null,
         kernel: kernelOf.get(c.key) ?? null,
       };
