@@ -79,6 +79,7 @@ test("samples asked for one by one are made once, and kept though their array is
   assert.deepEqual(said(samples.batch([1, 4])!.x!), ["float32", [2, 3], [1, 1, 1, 4, 4, 4]]);
   const { data } = await import(pathToFileURL(m).href);
   assert.deepEqual(data.made, [0, 4, 1]);
+});
 
 test("whole numbers that float32 lacks come through plain lists as they are", async () => {
   const m = module(`export default [
