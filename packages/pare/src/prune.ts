@@ -12,7 +12,7 @@ import type { Graph } from "./graph/graph.js";
 import { nearestNames } from "./graph/nearest-names.js";
 import { sizeOf } from "./graph/tensor.js";
 import { dimsOf } from "./methods/costs.js";
-import type { Note } from "./methods/method.js";
+import { type Note, targetNote } from "./methods/method.js";
 import { groupLassoMethod } from "./methods/prune/group-lasso.js";
 import { growingMethod } from "./methods/prune/growing.js";
 import { magnitude } from "./methods/prune/magnitude.js";
@@ -69,7 +69,7 @@ export async function prune(input: Graph, o: PruneOptions): Promise<Pruned> {
         "usage",
       );
   const { graph: pruned, notes } = await method.apply(graph, options as never, toolsAlone(graph, engine, o));
-  if (known.length === 0 || (notes.length > 0 && notes.every((n) => n.what === "skipped")))
+  if (known.length === 0 || (notes.length > 0 && notes.every((n) => n.what === "skipped" || n.node === targetNote)))
     throw new PareError(
       `nothing of this model can be pruned:${notes.map((n) => `\n  ${n.node}: ${n.why}`).join("") || " it has no layers of weights"}`,
     );

@@ -1,6 +1,6 @@
 /** Follows the axes of every tensor through a graph: a Graph in; out, the axes of all tensors and of every use of a constant. */
 import { PareError } from "../graph/error.js";
-import type { Graph, Node, Subgraph, Tensor } from "../graph/graph.js";
+import { feeds, type Graph, type Node, type Subgraph, type Tensor } from "../graph/graph.js";
 import { constantTensor } from "../ops/constants.js";
 import { isFixed } from "../ops/dims.js";
 import { isNone, type None, type Site } from "../ops/record.js";
@@ -48,8 +48,18 @@ export function couple(graph: Graph, options: { inputs?: Dims } = {}): Coupling 
   for (const v of graph.inputs) walk.enter(v.name);
   for (const n of graph.nodes) walk.step(n);
   for (const v of graph.outputs) walk.leave(v.name);
-  return { graph, inferred, inputs, axes: walk.axes, uses: walk.uses, leftAlone: walk.leftAlone };
+  const leftAlone = walk.leftAlone.length > 0 ? [...openInputs(graph, inferred), ...walk.leftAlone] : [];
+  return { graph, inferred, inputs, axes: walk.axes, uses: walk.uses, leftAlone };
 }
+
+/** Inputs whose dims are open and could not be guessed: what reads them is not followed. */
+const openInputs = (graph: Graph, { types }: Inferred): Reason[] =>
+  feeds(graph).flatMap(({ name, shape }): Reason[] => {
+    if (isFixed(types.get(name)?.shape ?? null)) return [];
+    const dims = shape ? `the dims [${shape.map((d) => d || "?").join(", ")}]` : "its rank";
+    const why = `it leaves ${dims} open, and no guess fits the weights: settle them first (pare simplify --input ${name}=...)`;
+    return [{ by: "input", at: `input "${name}"`, why }];
+  });
 
 /** Infers with guessed dims where inputs leave axes open and the caller says nothing of them. */
 export function inferAny(graph: Graph, chosen: Dims): { inferred: Inferred; inputs: Dims } {

@@ -1,8 +1,9 @@
 /** pare prune: a trained model -> the same with fewer weights, or with narrower layers. */
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { PareError } from "../graph/error.js";
+import { type LassoKind, lassoKinds } from "../methods/prune/group-lasso.js";
 import { criteria } from "../methods/prune/magnitude.js";
 import { rankings } from "../methods/prune/structured.js";
 import { type PruneFacts, type PruneMethod, type PruneOptions, prune } from "../prune.js";
@@ -25,10 +26,11 @@ interface Options extends ShrinkOptions {
   roundTo?: number;
   repair?: string;
   strength?: number;
+  groups?: readonly LassoKind[];
   steps: number;
 }
 
-const structuredOnly = ["target", "roundTo", "repair", "strength"] as const;
+const structuredOnly = ["target", "roundTo", "repair", "strength", "groups"] as const;
 /** Methods that remove channels by training under a penalty. */
 const pressing = ["group-lasso", "growing"] as const;
 const flags: Readonly<Record<string, string>> = { roundTo: "--round-to" };
@@ -52,7 +54,8 @@ function chosen(o: Options): Pick<PruneOptions, "method" | "options"> {
       if (o[key] !== undefined) refuse(key, "is for single weights; with --structured say --target macs=0.5");
     const press = pressing.find((m) => m === name);
     if (press) return { method: press, options: pressingOptions(o, press, refuse) };
-    if (o.strength !== undefined) refuse("strength", "goes with --method group-lasso");
+    for (const key of ["strength", "groups"] as const)
+      if (o[key] !== undefined) refuse(key, "goes with --method group-lasso");
     const { target, allocation, roundTo, repair } = o;
     const given = Object.fromEntries(
       Object.entries({ target, allocation, roundTo, repair }).filter(([, v]) => v !== undefined),
@@ -82,10 +85,10 @@ function pressingOptions(
 ): object {
   if (o.epochs === 0) refuse("epochs", `${name} removes channels by training: say how long, 1 or more`);
   if (o.repair !== undefined) refuse("repair", `${name} has nothing to repair`);
-  const { exclude, epochs, lr: learningRate, strength, target, allocation, roundTo } = o;
+  const { exclude, epochs, lr: learningRate, strength, groups, target, allocation, roundTo } = o;
   const both = { train: { epochs, learningRate }, finetune: { epochs, learningRate } };
-  const own = name === "growing" ? { target, allocation, roundTo } : { strength };
-  for (const [key, value] of Object.entries({ target, allocation, roundTo, strength }))
+  const own = name === "growing" ? { target, allocation, roundTo } : { strength, groups };
+  for (const [key, value] of Object.entries({ target, allocation, roundTo, strength, groups }))
     if (value !== undefined && !(key in own)) refuse(key, `is not for --method ${name}`);
   return { exclude, ...both, ...Object.fromEntries(Object.entries(own).filter(([, v]) => v !== undefined)) };
 }
@@ -129,6 +132,11 @@ export function pruneCommand(program: Command): void {
       ]),
     )
     .option("--strength <number>", "group-lasso: weight of the groups' norms in the loss (0.005)", real)
+    .option(
+      "--groups <kinds>",
+      `group-lasso: what becomes zero as one, joined by commas: ${lassoKinds.join(", ")} (filters,channels)`,
+      kinds,
+    )
     .option("--steps <n>", "so many cuts, with fine-tuning between", positive, 1);
   shrinkOptions(command, { samples: ["are measured and repaired on", 256], epochs: "after each cut", lr: 0.01 })
     .addHelpText(
@@ -151,6 +159,14 @@ export function pruneCommand(program: Command): void {
       if (options.report !== undefined) await writeFile(options.report, pruningPage(all));
       result(options.json, all, () => shrinkText(all, widthTable(all.widths)));
     });
+}
+
+/** "filters,blocks". */
+function kinds(value: string): readonly LassoKind[] {
+  const wanted = value.split(",").map((k) => k.trim());
+  const unknown = wanted.find((k) => !lassoKinds.some((kind) => kind === k));
+  if (unknown !== undefined) throw new InvalidArgumentError(`"${unknown}": there are ${lassoKinds.join(", ")}.`);
+  return wanted as LassoKind[];
 }
 
 function widthTable(widths: PruneFacts["widths"]): string | null {

@@ -79,7 +79,7 @@ export interface ShrinkFacts {
 export const percent = (v: number, digits = 1): string => `${(100 * v).toFixed(digits)} %`;
 export const share = ([a, b]: Pair): string => percent(b / (a || 1));
 
-/** Sizes before and after, the command's own table of layers, an unmet target, what was left alone, the file. */
+/** Sizes before and after, the command's own table of layers, what is said of the target, what was left alone, the file. */
 export function shrinkText(f: ShrinkFacts, layers: string | null): string {
   const rows: (string | number)[][] = [
     ["parameters", ...f.parameters, share(f.parameters)],
@@ -90,7 +90,7 @@ export function shrinkText(f: ShrinkFacts, layers: string | null): string {
     ...(f.error[0] === null ? [] : [["validation error", ...f.error.map((e) => percent(e!, 2)), ""]]),
   ];
   const left = f.notes
-    .filter((n) => n.what === "skipped")
+    .filter((n) => n.what === "skipped" || n.node === targetNote)
     .map((n) => (n.node === targetNote ? n.why : `left alone: ${n.node}: ${n.why}`));
   return [textTable(rows, ["", "before", "after", ""]), layers, left.join("\n"), f.output].filter(Boolean).join("\n\n");
 }

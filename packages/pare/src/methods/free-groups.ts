@@ -1,8 +1,10 @@
 /** Which groups of channels a method may touch, and what it says of them: a coupled graph enters; free groups and notes leave. */
 import type { Coupling } from "../analyze/couple.js";
 import { type Group, groupsOf } from "../analyze/groups.js";
+import { layersOf } from "../analyze/layers.js";
 import { PareError } from "../graph/error.js";
 import { nearestNames } from "../graph/nearest-names.js";
+import { sizeOf } from "../graph/tensor.js";
 import { type Note, targetNote } from "./method.js";
 import type { Candidate } from "./widths.js";
 
@@ -37,6 +39,13 @@ export function freeGroups(
     else if (excluded) notes.push(skippedGroup(g, `"${excluded}" is excluded by the recipe`));
     else free.push(g);
   }
+  for (const l of layersOf(coupling.graph, coupling.inferred))
+    if (sizeOf(l.dims.filter((_, d) => l.kept[d])) === 1)
+      notes.push({
+        node: l.node.name || l.node.outputs[0]!,
+        what: "skipped",
+        why: "it has a single channel, which stays",
+      });
   for (const { at, why } of coupling.leftAlone) notes.push({ node: at, what: "skipped", why });
   return { free, notes };
 }
@@ -52,6 +61,13 @@ export const keptNotes = (candidates: readonly Candidate[], widths: readonly num
     return [{ node: group.members[0]?.node ?? group.name, what: "done", why }];
   });
 
+/** What widths are rounded to, and who said so. */
+export const roundingNote = (step: number, from: "measured on this machine" | "given"): Note => ({
+  node: targetNote,
+  what: "done",
+  why: `channel counts are multiples of ${step} (${from}), smaller ones in groups narrower than ${2 * step}`,
+});
+
 /** A target that is missed, by shares of the cost; null where it is met. */
 export function missedTarget(kind: string, share: number, reached: number): Note | null {
   if (reached <= share * 1.001) return null;
@@ -61,7 +77,11 @@ export function missedTarget(kind: string, share: number, reached: number): Note
 
 /** Why nothing can be narrowed. */
 export function allBlocked(notes: readonly Note[]): PareError {
-  const reasons = [...new Set(notes.map((n) => (n.why.includes(n.node) ? n.why : `${n.node}: ${n.why}`)))];
+  const reasons = [
+    ...new Set(
+      notes.filter((n) => n.node !== targetNote).map((n) => (n.why.includes(n.node) ? n.why : `${n.node}: ${n.why}`)),
+    ),
+  ];
   const shown = reasons.slice(0, 12).map((r) => `\n  ${r}`);
   const more = reasons.length > shown.length ? `\n  and ${reasons.length - shown.length} more` : "";
   return new PareError(

@@ -41,7 +41,7 @@ export function weightsOf(graph: Graph, exclude: readonly string[] = []): Weight
     }
     if (record.quant !== "weights") continue;
     const names = node.inputs.filter((i) => isMatrix(graph.initializers.get(i)?.dims ?? []));
-    if (names.length === 0) skip(node, "its weight is not an initialiser: it is computed from the model's input");
+    if (names.length === 0) skip(node, "its weight is not an initialiser: it is computed while the model runs");
     for (const name of names) {
       const { type, dims } = graph.initializers.get(name)!;
       if (found.has(name)) continue;

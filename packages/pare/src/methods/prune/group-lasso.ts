@@ -17,8 +17,9 @@ import { allBlocked, freeGroups } from "../free-groups.js";
 import { type MethodResult, method, type Note, targetNote } from "../method.js";
 import { weightsOf } from "../weights.js";
 
-const lassoKinds = ["filters", "channels", "coupled", "shapes", "kernels", "blocks"] as const;
-type Kind = (typeof lassoKinds)[number];
+/** Sets of weights that become zero together. */
+export const lassoKinds = ["filters", "channels", "coupled", "shapes", "kernels", "blocks"] as const;
+export type LassoKind = (typeof lassoKinds)[number];
 
 const options = z.strictObject({
   strength: z.number().nonnegative().default(0.005).describe("weight of the sum of the groups' norms in the loss"),
@@ -60,8 +61,8 @@ function groupsToPress(graph: Graph, o: Options): { groups: Places[]; notes: Not
   if (groups.length === 0) throw noneOf(o.groups, notes);
   return { groups, notes };
 }
-const channelKinds: readonly Kind[] = ["filters", "channels", "coupled"];
-function noneOf(kinds: readonly Kind[], notes: readonly Note[]): PareError {
+const channelKinds: readonly LassoKind[] = ["filters", "channels", "coupled"];
+function noneOf(kinds: readonly LassoKind[], notes: readonly Note[]): PareError {
   if (kinds.some((k) => channelKinds.includes(k))) return allBlocked(notes);
   return new PareError(`prune/group-lasso: this model has no ${kinds.join(" or ")} that can be pressed to zero`);
 }
@@ -150,12 +151,18 @@ export const groupLassoMethod = method({
         : { graph: narrow, history: [] };
     return {
       graph: done.graph,
-      notes: [...widthNotes(graph, done.graph), ...notes],
+      notes: [...widthNotes(graph, done.graph), ...(held.size > 0 ? [heldNote] : []), ...notes],
       ...(held.size > 0 ? { constraints: { masks: held } } : {}),
       history: [...sparse.history, ...done.history.map((m) => ({ ...m, epoch: sparse.history.length + m.epoch }))],
     };
   },
 });
+
+const heldNote: Note = {
+  node: targetNote,
+  what: "done",
+  why: "zeros of the groups shapes and kernels lie inside of windows: no tensor is smaller and no engine faster for them, a packed file is smaller",
+};
 
 /** Zeros inside of windows have no smaller tensor: they are held. */
 function windowMasks(graph: Graph, o: Options): Map<string, Uint8Array> {

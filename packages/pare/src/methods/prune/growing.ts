@@ -12,7 +12,7 @@ import { importance } from "../../importance/importance.js";
 import type { Proximal } from "../../train/options.js";
 import { allOf, channelWeights, type Places, scale } from "../channel-weights.js";
 import { ratio, steadyFineTune, type Training, trainingOf } from "../fine-tune.js";
-import { allBlocked, freeGroups, keptNotes, missedTarget } from "../free-groups.js";
+import { allBlocked, freeGroups, keptNotes, missedTarget, roundingNote } from "../free-groups.js";
 import { type MethodResult, method, type Tools } from "../method.js";
 import { allocate, type Candidate, widthsOf } from "../widths.js";
 
@@ -58,7 +58,12 @@ async function plan(graph: Graph, o: Options, tools: Tools) {
   const { removed, widths, cost: left } = await allocate(candidates, o.allocation, cost, o.target.macs * whole);
   const missed = missedTarget("macs", o.target.macs, left / whole);
   if (missed) tools.log(missed.why);
-  const said = [...(missed ? [missed] : []), ...notes, ...keptNotes(candidates, widths)];
+  const said = [
+    ...(missed ? [missed] : []),
+    roundingNote(o.roundTo, "given"),
+    ...notes,
+    ...keptNotes(candidates, widths),
+  ];
   const weights = channelWeights(
     coupling,
     candidates.map((c) => c.group),

@@ -14,7 +14,7 @@ import { removeChannels } from "../../passes/remove-channels.js";
 import type { EpochMetrics } from "../../train/options.js";
 import { type CostKind, costOf, latencyRatio } from "../costs.js";
 import { steadyFineTune, trainingOf } from "../fine-tune.js";
-import { allBlocked, freeGroups, keptNotes, missedTarget, skippedGroup } from "../free-groups.js";
+import { allBlocked, freeGroups, keptNotes, missedTarget, roundingNote, skippedGroup } from "../free-groups.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
 import type { Calibration } from "../moments.js";
 import { answersOf, changeOf } from "../output-change.js";
@@ -88,10 +88,11 @@ async function candidatesOf(
     ...(tools.signal ? { signal: tools.signal } : {}),
   });
   const step = o.roundTo === "auto" ? await channelStep(tools.engine) : o.roundTo;
-  const notes: Note[] = [];
+  const notes: Note[] = [roundingNote(step, o.roundTo === "auto" ? "measured on this machine" : "given")];
   const candidates = channelScores(coupling, free, scores, o).flatMap((list, i): Candidate[] => {
     const group = free[i]!;
-    if (!list) notes.push(skippedGroup(group, `importance ${o.importance} says nothing of them`));
+    if (!list)
+      notes.push(skippedGroup(group, unscored(graph, group) ?? `importance ${o.importance} says nothing of them`));
     const branch = branches.find((b) => b.groups[0] === group);
     const widths = [...widthsOf(group, step, 1), ...(branch ? [0] : [])];
     if (list && widths.length < 2) notes.push(skippedGroup(group, `fewer than a multiple of ${step}`));
@@ -101,6 +102,12 @@ async function candidatesOf(
 }
 
 const branchesIn = (candidates: readonly Candidate[]): Branch[] => candidates.flatMap((c) => c.branch ?? []);
+
+/** What keeps every importance from a group: weights in other formats. */
+function unscored(graph: Graph, group: Group): string | null {
+  const types = new Set(group.members.map((m) => graph.initializers.get(m.tensor)?.type ?? "computed"));
+  return types.has("float32") ? null : `their weights are ${[...types].join(" and ")}; only float32 weights are pruned`;
+}
 
 /** Widths of one group that are measured; those between are interpolated. */
 const mostMeasured = 5;
@@ -216,6 +223,8 @@ export const structured = method({
   atZero: { target: { macs: 1 }, train: { epochs: 0 } },
   apply: async (graph, o, tools): Promise<MethodResult> => {
     if (entriesOf(o.target).every(([, share]) => share === 1)) return { graph, notes: [] };
+    if (!tools.data && o.train.epochs !== "auto" && o.train.epochs > 0)
+      throw new PareError("prune/structured: fine-tuning needs data: give some, or 0 epochs", "usage");
     const { masks, codebooks } = tools.constraints;
     if (masks.size > 0 || codebooks.size > 0)
       throw new PareError(
