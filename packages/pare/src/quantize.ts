@@ -1,5 +1,4 @@
 /** THE MAIN PATH of `pare quantize`. A model enters, and samples of what it will be fed; a smaller model of the same inputs and outputs leaves, with what became of each layer and why. */
-import { calibrate } from "./calibrate/calibrate.js";
 import { Reference } from "./compare/reference.js";
 import type { Samples } from "./data/samples.js";
 import { defaultEngine } from "./engine/default-engine.js";
@@ -8,17 +7,16 @@ import { toBytes } from "./graph/encode.js";
 import { PareError } from "./graph/error.js";
 import type { Graph, Subgraph } from "./graph/graph.js";
 import { bodiesOf } from "./graph/scope.js";
-import { equalize } from "./methods/quantize/equalize.js";
-import { smooth, smoothNeeds } from "./methods/quantize/smooth-quant.js";
 import { widenFloat16 } from "./passes/widen-float16.js";
 import { type Candidate, eligibleNodes } from "./quantization/eligible.js";
 import type { Target } from "./quantization/plan.js";
 import { reducedRange } from "./quantization/reduced-range.js";
 import { type formats, layerFacts, limitFacts, missed, type QuantizationFacts, widest } from "./quantize/facts.js";
+import { equalised, smoothed } from "./quantize/forms.js";
 import { accurateEnough, fastEnough, type Limits, smallEnough } from "./quantize/limits.js";
 import { Patience } from "./quantize/patience.js";
 import { refine } from "./quantize/refine.js";
-import { instead, type Searched, searchIntegers, uniformChoices } from "./quantize/search.js";
+import { type FormBenches, instead, type Searched, searchIntegers, uniformChoices } from "./quantize/search.js";
 import { emptyMemory, type Memory, Workbench } from "./quantize/workbench.js";
 import { simplify } from "./simplify.js";
 
@@ -78,7 +76,7 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
     throw new PareError("max-drop cannot be told: no output of the model holds scores of classes", "usage");
   if (options.maxDrop !== undefined) reference?.checkLabels();
   const memory = options.memory ?? emptyMemory();
-  const bench = (form: string, network: Graph) =>
+  const bench = (form: string, network: Graph, extremes: Workbench["extremes"] = null) =>
     new Workbench(
       network,
       form === "as it is" ? candidates : eligibleNodes(network, target),
@@ -90,6 +88,7 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
       memory,
       form,
       options.signal,
+      extremes,
     );
   const plain = bench("as it is", net);
   let found: Searched | null = null;
@@ -101,14 +100,13 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
   };
   try {
     if (format === "int8") {
-      const form = (name: string, of: () => Promise<Graph | null>) => async () => {
-        const network = await of();
-        return network && bench(name, network);
-      };
-      const forms = [
-        form("channels equalised", async () => changed(net, () => equalize(net))),
-        form("channels smoothed", () => smoothed(net, samples!, range.reduced, engine, options.signal)),
-      ];
+      const weightBits = range.reduced ? 7 : 8;
+      const forms = [equalised, smoothed].map((of) => (): FormBenches | null => {
+        const form = of(net, plain.seen, weightBits);
+        return (
+          form && { first: bench(`${form.name}, extremes`, form.net, form.extremes), full: bench(form.name, form.net) }
+        );
+      });
       const integers = await searchIntegers(plain, forms, new Patience(searchSeconds), told);
       const refined = await refine(integers, new Patience(refineSeconds), told);
       const auto = (options.format ?? "auto") === "auto";
@@ -185,28 +183,6 @@ function settled(
       : "no data was given: weights alone are stored in eight bits, arithmetic stays in float; with --data activations become integers too",
   );
   return "weights8";
-}
-
-/** Another form of the network; null where nothing changes or the method does not suit it. */
-function changed(net: Graph, form: () => Graph): Graph | null {
-  try {
-    const other = form();
-    return other === net ? null : other;
-  } catch (error) {
-    if (error instanceof PareError) return null;
-    throw error;
-  }
-}
-
-async function smoothed(
-  net: Graph,
-  samples: Samples,
-  reduced: boolean,
-  engine: Engine,
-  signal: AbortSignal | undefined,
-): Promise<Graph | null> {
-  const statistics = await calibrate(net, smoothNeeds(net), samples, { engine, ...(signal ? { signal } : {}) });
-  return changed(net, () => smooth(net, statistics, { weightBits: reduced ? 7 : 8 }).graph);
 }
 
 function refuseQuantized(graph: Graph): void {

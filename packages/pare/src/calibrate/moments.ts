@@ -37,7 +37,7 @@ const usualRows = (k: number): number => Math.max(2 ** 14, 8 * k);
 /** Of one sample no fewer than these, where there are as many. */
 const fewestRows = 64;
 /** Samples that share a run, where they can: their products are summed before they leave onnxruntime. */
-const together = 8;
+const together = 16;
 
 /**
  * Moments by key. `keys`: first outputs of MatMul, Gemm or Conv nodes of the main graph, one of whose operands is an initialiser. Each takes

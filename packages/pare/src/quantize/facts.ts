@@ -68,7 +68,7 @@ export async function layerFacts(
   const kernelOf = new Map(ran?.nodes.map((n) => [n.key, n.kernel]));
   const snr = new Map<string, number | null>();
   if (bench.reference && !stopped) {
-    const { layers, outputs } = await compare(bench.net, result, bench.reference.few(8), {
+    const { layers, outputs } = await compare(bench.net, result, bench.reference.few(4), {
       engine: bench.engine,
       labels: false,
     });

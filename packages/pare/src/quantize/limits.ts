@@ -115,7 +115,7 @@ export async function accurateEnough(found: Searched, { maxDrop, maxBytes }: Lim
   const { bench, best } = found;
   const holds = (j: Judged): boolean => (dropOf(j) ?? 0) <= maxDrop!;
   if (holds(best)) return found;
-  const relieved = (await suspected(bench, best, ["int8", "int16", "dynamic", "weights4"])).map((c) => c.key);
+  const relieved = (await suspected(bench, best, ["int8", "int16", "dynamic", "weights4"])).map(({ c }) => c.key);
   const candidates = new Map(bench.candidates.map((c) => [c.key, c]));
   const low = (key: string): boolean =>
     !["float", "weights8", "float16"].includes(best.attempt.choices.get(key)!.format);

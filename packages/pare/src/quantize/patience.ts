@@ -1,24 +1,19 @@
 /** A span of time that work may take; asked before each further step, it tells whether there is some left. */
+import { cpuMs } from "../engine/clock.js";
 
 /** On a busy machine work takes longer than its own time: up to this many times as long. */
 const waits = 3;
 
-/** Seconds that this process has worked; a browser does not tell, there they are those that have passed. */
-function workedSeconds(): number {
-  const used = globalThis.process?.cpuUsage?.();
-  return used ? (used.user + used.system) / 1e6 : performance.now() / 1000;
-}
-
 export class Patience {
   readonly #started = performance.now();
-  readonly #before = workedSeconds();
+  readonly #before = cpuMs();
 
   /** `seconds`: of this process's own time. */
   constructor(readonly seconds: number) {}
 
   get #left(): number {
     const passed = (performance.now() - this.#started) / 1000;
-    return Math.min(this.seconds - (workedSeconds() - this.#before), this.seconds - passed / waits);
+    return Math.min(this.seconds - (cpuMs() - this.#before) / 1000, this.seconds - passed / waits);
   }
   /** 0 at the start, 1 at the end and after it. */
   get spent(): number {

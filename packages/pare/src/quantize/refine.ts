@@ -19,9 +19,11 @@ import type { Attempt, Judged, Workbench } from "./workbench.js";
 const leastGainDb = 0.05;
 /** Samples whose second moments are taken, and samples that biases are corrected by. */
 const momentSamples = 32;
-const biasSamples = 64;
+const biasSamples = 32;
 /** The factorisation takes the cube of the number of inputs in time. */
 const mostInputs = 1200;
+/** Rows of second moments for so many inputs. */
+const enoughRows = (inputs: number): number => Math.max(2 ** 13, 8 * inputs);
 /** Of second moments at once. */
 const momentBytes = 2 ** 25;
 
@@ -120,6 +122,7 @@ async function momentsOf(
   try {
     return await secondMoments(bench.net, keys, samples, {
       engine: bench.engine,
+      enoughRows,
       ...(bench.signal ? { signal: bench.signal } : {}),
     });
   } catch (error) {

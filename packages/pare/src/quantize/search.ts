@@ -6,8 +6,9 @@ import { compare } from "../compare.js";
 import { latency } from "../engine/latency.js";
 import type { Candidate } from "../quantization/eligible.js";
 import type { Format } from "../quantization/plan.js";
+import { type Channels, channelsOf } from "./forms.js";
 import type { Patience } from "./patience.js";
-import { type Attempt, type Choice, type Choices, type Judged, stored, type Workbench } from "./workbench.js";
+import { type Choice, type Choices, type Judged, stored, type Workbench } from "./workbench.js";
 
 /** Accuracy beyond this is as good as perfect: speed decides. */
 const goodDb = 40;
@@ -18,10 +19,14 @@ const halfTimeDb = 6;
 /** A layer stays in float arithmetic where that gains at least this, in dB, and this much per share of the network's multiplications. */
 const leastGainDb = 0.4;
 const gainPerShareDb = 20;
+/** What a layer adds to the noise tells what leaving that out gains within this factor: what promises less is not tried. */
+const hopeful = 1.5;
 /** Suspects that are tried in float one by one. */
 const suspects = 6;
 /** Layers at the front that are tried in float together, where integers lose much: each alone may gain nothing, since the next rounds as coarsely. */
 const fronts = [1, 2, 4];
+/** What another form must gain, in dB. */
+const formGainDb = 0.2;
 /** Of the search's time: once this is spent, what is left is for ranges and layers, not for further forms of the network. */
 const formShare = 1 / 3;
 
@@ -85,6 +90,11 @@ const uselessDb = 8;
 const fairDb = 25;
 /** Times that differ by less are equal. */
 const sameTime = 1.05;
+/** Times seen while plans were judged may be wrong by this factor against one another; those below `sureMs` by more. */
+const sureRatio = 1.2;
+const sureMs = 0.5;
+/** Where less of the multiplications than this could go to integers with ranges measured while running, that is no faster than float. */
+const leastDynamic = 0.2;
 
 /**
  * Integers with ranges that are measured while running, and weights alone in eight bits: instead of static integers where those lose too much,
@@ -96,6 +106,10 @@ export async function instead(
   told: (found: Searched, what: string) => void,
 ): Promise<Searched> {
   if (!plain.samples) return found;
+  const { runMs } = found.best.verdict;
+  const faster = runMs > sureMs && runMs * sureRatio < plain.reference!.runMs;
+  // Weights alone, computed with in float, are no faster than float: no match for integers that are, and good enough.
+  if (faster && db(found.best) >= fairDb && dynamicShare(plain) < leastDynamic) return found;
   const named = ["dynamic", "weights8"] as const;
   const judged: Judged[] = [];
   for (const format of named)
@@ -121,28 +135,49 @@ export async function instead(
   return found;
 }
 
+/** Of the network's multiplications, the part that can go to integers with ranges measured while running. */
+function dynamicShare(bench: Workbench): number {
+  const shares = sharesOf(bench);
+  const choices = uniformChoices(bench.candidates, "dynamic");
+  return [...choices].reduce((sum, [key, c]) => sum + (c.format === "dynamic" ? (shares.get(key) ?? 0) : 0), 0);
+}
+
 export const db = (j: Judged): number => j.verdict.contrastDb ?? 200;
 export const better = (a: Judged, b: Judged, by = 0): boolean => db(a) > db(b) + by;
+
+/** Another form of the network: as its extremes tell at once, and with histograms. */
+export interface FormBenches {
+  readonly first: Workbench;
+  readonly full: Workbench;
+}
 
 /** Static integers: the form of the network, the operators, the ranges, the layers that stay in float. `told` hears of every best so far. */
 export async function searchIntegers(
   first: Workbench,
-  forms: readonly (() => Promise<Workbench | null>)[],
+  forms: readonly (() => FormBenches | null)[],
   patience: Patience,
   told: (found: Searched, what: string) => void,
 ): Promise<Searched> {
-  const start: Attempt = { choices: integerChoices(first.candidates, "all"), ranges: "min-max" };
-  let found: Searched = { bench: first, best: await first.judge(start) };
+  const everything = (bench: Workbench): Promise<Judged> =>
+    bench.judge({ choices: integerChoices(bench.candidates, "all"), ranges: "min-max" });
+  const watch = (bench: Workbench, channels?: Channels): Promise<void> =>
+    bench.watch(
+      (["all", "core"] as const).map((which) => integerChoices(bench.candidates, which)),
+      channels,
+    );
+  await watch(first, channelsOf(first.net));
+  let found: Searched = { bench: first, best: await everything(first) };
   told(found, "all operators");
-  // Another form of the network costs a calibration: where the first does well it is not asked.
   for (const form of forms) {
     if (db(found.best) >= wellDb || patience.spent > formShare) break;
-    const bench = await form();
-    if (!bench) continue;
-    const best = await bench.judge({ ...start, choices: integerChoices(bench.candidates, "all") });
-    if (better(best, found.best, 0.2)) found = { bench, best };
-    told(found, bench.form);
+    const other = form();
+    if (!other) continue;
+    const best = await everything(other.first);
+    if (!better(best, found.best, formGainDb)) continue;
+    found = { bench: other.full, best };
+    told(found, other.full.form);
   }
+  await watch(found.bench);
   const { bench } = found;
   found = { bench, best: await operators(bench, found.best) };
   told(found, "operators");
@@ -165,15 +200,21 @@ async function operators(bench: Workbench, all: Judged): Promise<Judged> {
   const same = [...all.attempt.choices].every(([key, c]) => choices.get(key)?.format === c.format);
   if (same || !bench.samples) return all;
   const core = await bench.judge({ ...all.attempt, choices });
+  const worth = (j: Judged, ms: number) => Math.min(goodDb, db(j)) - halfTimeDb * Math.log2(ms);
+  const gain = (allMs: number, coreMs: number) => worth(core, coreMs) - worth(all, allMs);
+  const seen = [all.verdict.runMs, core.verdict.runMs] as const;
+  const sure = Math.min(...seen) > sureMs && Math.abs(gain(...seen)) > halfTimeDb * Math.log2(sureRatio);
+  if (sure) return gain(...seen) > 0 ? core : all;
   const [allMs, coreMs] = await timesOf(
     bench,
     [all, core].map((best) => ({ bench, best })),
   );
-  const worth = (j: Judged, ms: number) => Math.min(goodDb, db(j)) - halfTimeDb * Math.log2(ms);
-  return worth(core, coreMs!) > worth(all, allMs!) ? core : all;
+  return gain(allMs!, coreMs!) > 0 ? core : all;
 }
 
-/** Milliseconds of one run on the first sample, all in turn; null is the float network of `bench`. */
+/** All of a measurement of times, unless runs take longer than this over five times the number of plans. */
+const timingMs = 150;
+/** Milliseconds of computing of one run on the first sample, all in turn; null is the float network of `bench`. */
 export async function timesOf(bench: Workbench, plans: readonly (Searched | null)[]): Promise<readonly number[]> {
   const { times } = bench.memory;
   const key = plans.map((p) => p?.bench.keyOf(p.best.attempt) ?? "float").join("; ");
@@ -181,9 +222,8 @@ export async function timesOf(bench: Workbench, plans: readonly (Searched | null
   if (known) return known;
   const graphs = await Promise.all(plans.map((p) => p?.bench.make(p.best.attempt) ?? bench.net));
   const feeds = bench.samples!.feeds(0);
-  const [once] = await latency(bench.engine, graphs.slice(0, 1), { runs: 3, feeds });
-  const runs = Math.max(5, Math.min(100, Math.round(250 / graphs.length / Math.max(0.01, once!.medianMs))));
-  const measured = (await latency(bench.engine, graphs, { runs, feeds })).map((l) => l.minMs);
+  const runs = Math.max(5, Math.min(100, Math.round(timingMs / graphs.length / bench.reference!.runMs)));
+  const measured = (await latency(bench.engine, graphs, { runs, feeds, clock: "cpu" })).map((l) => l.minMs);
   times.set(key, measured);
   return measured;
 }
@@ -204,14 +244,16 @@ async function relieve(
   }
   if (db(best) >= goodDb || patience.over) return best;
   const ranked = await suspected(bench, best);
-  for (const c of ranked.slice(0, suspects)) {
+  for (const { c, share } of ranked.slice(0, suspects)) {
     if (db(best) >= goodDb || patience.over) break;
+    const needed = Math.max(leastGainDb, gainPerShareDb * (shares.get(c.key) ?? 0));
+    if (hopeful * -10 * Math.log10(1 - Math.min(share, 0.99)) < needed) continue;
     const choices = new Map(best.attempt.choices);
     const without = { ...best.attempt, choices };
     choices.set(c.key, stored(c, "on integers it loses out of proportion"));
     const relieved = await bench.judge(without);
     const gain = db(relieved) - db(best);
-    if (gain < leastGainDb || gain < gainPerShareDb * (shares.get(c.key) ?? 0)) continue;
+    if (gain < needed) continue;
     choices.set(c.key, stored(c, `on integers it costs ${gain.toFixed(1)} dB`));
     best = relieved;
     if (best !== start) told(best);
@@ -252,12 +294,12 @@ function sharesOf(bench: Workbench): Map<string, number> {
   return new Map(bench.net.nodes.map((n, i) => [n.outputs.find(Boolean) ?? "", macs[i]! / total]));
 }
 
-/** Layers of the main graph in such formats, those first that add most noise to what they read. */
+/** Layers of the main graph in such formats, those first that add most noise to what they read, each with its share of all that is added. */
 export async function suspected(
   bench: Workbench,
   judged: Judged,
   formats: readonly Format[] = ["int8"],
-): Promise<Candidate[]> {
+): Promise<{ readonly c: Candidate; readonly share: number }[]> {
   const graph = await bench.make(judged.attempt);
   const few = bench.reference!.few(4);
   const { layers, outputs } = await compare(bench.net, graph, few, { engine: bench.engine, labels: false });
@@ -267,12 +309,13 @@ export async function suspected(
     const out = noise.get(c.key) ?? noise.get(follower(bench, c.key) ?? "") ?? 0;
     return out - Math.max(0, ...c.node.inputs.map((name) => noise.get(name) ?? 0));
   };
-  return bench.candidates
+  const found = bench.candidates
     .filter((c) => formats.includes(judged.attempt.choices.get(c.key)?.format ?? "float") && c.role === "weights")
     .map((c) => ({ c, by: added(c) }))
     .filter(({ by }) => by > 0)
-    .sort((a, b) => b.by - a.by)
-    .map(({ c }) => c);
+    .sort((a, b) => b.by - a.by);
+  const all = found.reduce((sum, { by }) => sum + by, 0);
+  return found.map(({ c, by }) => ({ c, share: by / all }));
 }
 const follower = (bench: Workbench, key: string): string | undefined =>
   bench.net.nodes.find((n) => n.inputs.includes(key))?.outputs[0];

@@ -1,5 +1,6 @@
 /** Candidates of a quantization, measured: a Workbench holds the float network, its statistics and its answers; plans go in, verdicts come out. */
 import { calibrate } from "../calibrate/calibrate.js";
+import type { Wanted } from "../calibrate/layout.js";
 import { type RangeMethod, rangeOf } from "../calibrate/ranges.js";
 import type { Statistics } from "../calibrate/statistics.js";
 import type { Reference, Verdict } from "../compare/reference.js";
@@ -13,6 +14,7 @@ import type { Candidate } from "../quantization/eligible.js";
 import { gridOf } from "../quantization/grid.js";
 import { valuesToCalibrate } from "../quantization/place.js";
 import type { Format, Grid, LayerPlan, QuantizedTensor, Target } from "../quantization/plan.js";
+import type { Channels } from "./forms.js";
 
 /** What a layer becomes, and why. */
 export interface Choice {
@@ -32,7 +34,7 @@ export interface Attempt {
   /** What chose weights and biases. */
   readonly rounding?: string;
 }
-const unknown: Verdict = { contrastDb: null, snrDb: null, agreement: null, error: null, errorRise: null };
+const unknown: Verdict = { contrastDb: null, snrDb: null, agreement: null, error: null, errorRise: null, runMs: 0 };
 export interface Judged {
   readonly attempt: Attempt;
   readonly verdict: Verdict;
@@ -47,7 +49,7 @@ export const emptyMemory = (): Memory => ({ verdicts: new Map(), times: new Map(
 
 export class Workbench {
   readonly #statistics = new Map<string, Statistics>();
-  readonly #asked = new Set<string>();
+  readonly #asked: Set<string>;
 
   constructor(
     /** The simplified float network. */
@@ -62,7 +64,22 @@ export class Workbench {
     /** Tells this network's verdicts from those of another form of it. */
     readonly form: string,
     readonly signal: AbortSignal | undefined,
-  ) {}
+    /** Extremes of values that are known already; ranges are then chosen by extremes alone. */
+    readonly extremes: ReadonlyMap<string, Statistics> | null = null,
+  ) {
+    for (const [name, s] of extremes ?? []) this.#statistics.set(name, s);
+    this.#asked = new Set(this.#statistics.keys());
+  }
+
+  /** Looks at the values of several plans at once, which costs little more than those of one; at some of them by channel too. */
+  async watch(plans: readonly Choices[], channels?: Channels): Promise<void> {
+    const planned = plans.flatMap((choices) => [...valuesToCalibrate(this.net, choices)]);
+    await this.#calibrate([...planned, ...(channels?.needed ?? [])], channels?.axes);
+  }
+  /** Of all values that were looked at. */
+  get seen(): ReadonlyMap<string, Statistics> {
+    return this.#statistics;
+  }
 
   /** The plan of an attempt as a graph, without judging it. */
   async make(attempt: Attempt): Promise<Graph> {
@@ -115,17 +132,24 @@ export class Workbench {
 
   /** Choices whose values all have statistics; layers of branches that no sample took keep float arithmetic. */
   async #withRanges(choices: Choices): Promise<Choices> {
-    const wanted = [...valuesToCalibrate(this.net, choices)].filter((name) => !this.#asked.has(name));
-    if (wanted.length === 0) return this.#dropUnseen(choices);
+    await this.#calibrate([...valuesToCalibrate(this.net, choices)]);
+    return this.#dropUnseen(choices);
+  }
+  async #calibrate(names: readonly string[], axes: ReadonlyMap<string, number> = new Map()): Promise<void> {
+    const wanted = names.filter((name) => !this.#asked.has(name));
+    if (wanted.length === 0) return;
     if (!this.samples) throw new PareError("static quantization needs samples to calibrate with");
-    const found = await calibrate(this.net, new Map(wanted.map((name) => [name, { histogram: 2048 }])), this.samples, {
+    const each = (name: string): Wanted => ({
+      ...(this.extremes ? {} : { histogram: 2048 }),
+      ...(axes.has(name) ? { channels: axes.get(name)! } : {}),
+    });
+    const found = await calibrate(this.net, new Map(wanted.map((name) => [name, each(name)])), this.samples, {
       engine: this.engine,
       // What was found before a stop is still to be written.
       ...(this.signal && !this.signal.aborted ? { signal: this.signal } : {}),
     });
     for (const name of wanted) this.#asked.add(name);
     for (const [name, s] of found) this.#statistics.set(name, s);
-    return this.#dropUnseen(choices);
   }
 
   #dropUnseen(choices: Choices): Choices {

@@ -14,7 +14,7 @@
  *   proportion to its weights counts by its bias instead.
  */
 import type { Dims } from "../../analyze/probe.js";
-import { scalings } from "../../analyze/scalings.js";
+import { type Scalings, scalings } from "../../analyze/scalings.js";
 import type { Graph } from "../../graph/graph.js";
 import { rescale } from "../../passes/rescale.js";
 import { channelFamilies, type Family, powers, type Side } from "../../quantization/channel-families.js";
@@ -33,6 +33,15 @@ const furthest = 20 * Math.LN2;
 
 /** Throws PareError where shapes contradict one another. */
 export function equalize(graph: Graph, options: EqualizeOptions = {}): Graph {
+  const found = equalization(graph, options);
+  return found ? rescale(graph, found.scalings, found.factors) : graph;
+}
+
+/** The factors alone, by the unknowns of the scalings; null where nothing is to change. Throws as `equalize` does. */
+export function equalization(
+  graph: Graph,
+  options: EqualizeOptions = {},
+): { readonly scalings: Scalings; readonly factors: Float64Array } | null {
   const found = scalings(graph, options.inputs ? { inputs: options.inputs } : {});
   const families = channelFamilies(graph, found).filter((f) => f.makers.length > 0);
   const logs = new Float64Array(found.count + 1);
@@ -41,7 +50,7 @@ export function equalize(graph: Graph, options: EqualizeOptions = {}): Graph {
     for (const f of families) change = Math.max(change, balance(f, logs));
     if (change < settled) break;
   }
-  return logs.some((t) => t !== 0) ? rescale(graph, found, logs.map(Math.exp)) : graph;
+  return logs.some((t) => t !== 0) ? { scalings: found, factors: logs.map(Math.exp) } : null;
 }
 
 /** Equation 11, under the present factors; returns the largest change. */

@@ -28,6 +28,9 @@ export interface SmoothOptions {
 }
 export interface Smoothed {
   readonly graph: Graph;
+  /** What was scaled, and by how much: factors by the unknowns of the scalings. */
+  readonly scalings: Scalings;
+  readonly factors: Float64Array;
   /** By family: a value that carries it, the alpha, and by how many dB the expected error fell. */
   readonly chosen: readonly { readonly value: string; readonly alpha: number; readonly gainDb: number }[];
 }
@@ -95,7 +98,8 @@ export function smooth(
       ? []
       : [{ value: readers[0]!.value, alpha, gainDb: 10 * Math.log10(start[k]! / error(readers, logs)) }],
   );
-  return { graph: chosen.length > 0 ? rescale(graph, found, logs.map(Math.exp)) : graph, chosen };
+  const factors = logs.map(Math.exp);
+  return { graph: chosen.length > 0 ? rescale(graph, found, factors) : graph, scalings: found, factors, chosen };
 }
 
 /** A contraction: its weights by output channel (rows) and by unknown of the channel that they read (columns). */
