@@ -4,8 +4,8 @@ import { draft, emptyGraph, feeds, type Graph, type Node, type ValueType } from 
 import type { Engine } from "./engine.js";
 import { latency } from "./latency.js";
 
-/** So many copies of a node are timed at once and summed: what a run costs besides, such as reordering its input, weighs little. */
-const copies = 8;
+/** Layers faster than this are timed as so many copies, summed: what a run costs besides, such as reordering its input, weighs little then. */
+const [shortMs, copies] = [0.5, 8];
 
 export interface TimedNode {
   readonly node: Node;
@@ -30,27 +30,36 @@ export class LayerTimes {
     if (!known) this.#known.set(key, (known = this.#time(graph, { node, x })));
     return known;
   }
-  async #time(graph: Graph, { node, x }: TimedNode): Promise<number> {
-    const alone = draft(emptyGraph("layer", 21));
-    alone.opsets = new Map(graph.opsets);
-    alone.irVersion = graph.irVersion;
-    const g = new Emitter(alone, "float32", "sum/");
-    let sum: string | null = null;
-    for (let copy = 0; copy < copies; copy++) {
-      const own = (name: string): string => (name ? `${name}.${copy}` : "");
-      node.inputs.forEach((name, i) => {
-        const constant = graph.initializers.get(name);
-        if (constant) alone.initializers.set(own(name), constant);
-        else if (x[i] && !alone.inputs.some((v) => v.name === name)) alone.inputs.push({ name, ...x[i] });
-      });
-      const inputs = node.inputs.map((name) => (graph.initializers.has(name) ? own(name) : name));
-      g.push({ ...node, name: own(node.name), inputs, outputs: node.outputs.map(own) });
-      const y: string = own(node.outputs[0]!);
-      sum = sum === null ? y : g.op("Add", [sum, y]);
-    }
-    alone.outputs = [{ name: sum!, type: "float32", shape: null }];
-    if (feeds(alone).length === 0) return 0;
-    const [found] = await latency(this.engine, [alone], { runs: this.runs });
-    return found!.minMs / copies;
+  async #time(graph: Graph, timed: TimedNode): Promise<number> {
+    const ms = async (count: number, runs: number): Promise<number> => {
+      const alone = copiesOf(graph, timed, count);
+      if (feeds(alone).length === 0) return 0;
+      const [found] = await latency(this.engine, [alone], { runs });
+      return found!.minMs / count;
+    };
+    return ms((await ms(1, 1)) < shortMs ? copies : 1, this.runs);
   }
+}
+
+/** A model of so many copies of a node, each with constants of its own, and of the sum of their first outputs. */
+function copiesOf(graph: Graph, { node, x }: TimedNode, count: number): Graph {
+  const alone = draft(emptyGraph("layer", 21));
+  alone.opsets = new Map(graph.opsets);
+  alone.irVersion = graph.irVersion;
+  const g = new Emitter(alone, "float32", "sum/");
+  let sum = "";
+  for (let copy = 0; copy < count; copy++) {
+    const own = (name: string): string => (name ? `${name}.${copy}` : "");
+    const inputs = node.inputs.map((name, i) => {
+      const constant = graph.initializers.get(name);
+      if (constant) alone.initializers.set(own(name), constant);
+      else if (x[i] && !alone.inputs.some((v) => v.name === name)) alone.inputs.push({ name, ...x[i] });
+      return constant ? own(name) : name;
+    });
+    g.push({ ...node, name: own(node.name), inputs, outputs: node.outputs.map(own) });
+    const y = own(node.outputs[0]!);
+    sum = sum === "" ? y : g.op("Add", [sum, y]);
+  }
+  alone.outputs = [{ name: sum, type: x[0]?.type ?? "float32", shape: null }];
+  return alone;
 }
