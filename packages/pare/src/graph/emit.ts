@@ -121,6 +121,12 @@ export class Emitter {
   reduceSum(x: string, axes: readonly number[], keepdims = false): string {
     return this.op("ReduceSum", [x, this.ints(axes)], { keepdims: keepdims ? 1 : 0 });
   }
+  /** Every how-manieth element along each of these axes, from the first on. */
+  everyOf(x: string, axes: readonly number[], steps: readonly number[]): string {
+    if (steps.every((s) => s === 1)) return x;
+    const [starts, ends] = [axes.map(() => 0), axes.map(() => Number.MAX_SAFE_INTEGER)];
+    return this.op("Slice", [x, this.ints(starts), this.ints(ends), this.ints(axes), this.ints(steps)]);
+  }
   transpose(x: string, perm: readonly number[]): string {
     return this.op("Transpose", [x], { perm });
   }

@@ -4,10 +4,10 @@ import type { Emitter } from "../graph/emit.js";
 import type { Unrolled } from "../ops/record.js";
 import { recordOf } from "../ops/registry.js";
 
-/** Appends the nodes of a layer's matrices; null for a layer that is no such product. */
-export function unroll(g: Emitter, { node, site, input }: Layer): Unrolled | null {
+/** Appends the nodes of a layer's matrices, of about one column in `every`; null for a layer that is no such product. */
+export function unroll(g: Emitter, { node, site, input }: Layer, every = 1): Unrolled | null {
   if (input !== 1) return null;
-  return recordOf(node)?.unroll?.(g, site, node.inputs[0]!, node.outputs[0]!) ?? null;
+  return recordOf(node)?.unroll?.(g, site, node.inputs[0]!, node.outputs[0]!, every) ?? null;
 }
 
 /** Where element (g, o, k) of the matrix lies among the weight's values. */

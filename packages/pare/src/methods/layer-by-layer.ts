@@ -5,6 +5,7 @@ import { draft, type Graph } from "../graph/graph.js";
 import { at } from "../ops/site.js";
 import { beside } from "../passes/beside.js";
 import { raiseOpset } from "../passes/raise-opset.js";
+import { Advance } from "./advance.js";
 import { type Chain, chainOf, emitTarget, type Survivors } from "./layer-target.js";
 import type { Note } from "./method.js";
 import { type Calibration, type Moments, momentsOf } from "./moments.js";
@@ -29,25 +30,25 @@ export async function layerByLayer(
   o: Walk,
   step: (graph: Graph, chain: Chain, moments: Moments) => Graph,
 ): Promise<{ readonly graph: Graph; readonly notes: readonly Note[] }> {
-  const teacher = raiseOpset(dense);
   const notes: Note[] = [];
   let graph: Graph = raiseOpset(start);
+  const { graph: joined, nameOf } = beside(graph, raiseOpset(dense));
+  const advance = new Advance(joined, o);
   const layers = layersOf(graph);
-  for (const { node, weight } of layers.filter(o.wanted)) {
-    o.signal?.throwIfAborted();
+  const steps = layers.filter(o.wanted);
+  for (const [i, layer] of steps.entries()) {
+    const { node, weight } = layer;
     const skip = (why: string) =>
       notes.push({ node: node.name, what: "skipped", why: `${at(node)}: not fitted: ${why}` });
     if (layers.filter((l) => l.weight === weight).length > 1) {
       skip(`its weight "${weight}" is shared`);
       continue;
     }
-    // The graph changes with every layer: look it up anew.
-    const own = (g: Graph): Layer => layersOf(g).find((l) => l.node.outputs[0] === node.outputs[0])!;
-    const chain = chainOf(graph, own(graph));
-    const joined = beside(graph, teacher);
-    const moments = await momentsOf(joined.graph, own(joined.graph), o, (g) =>
-      emitTarget(g, graph, chain, joined.nameOf, o.survivors),
-    );
+    const chain = chainOf(graph, layer);
+    const now = draft(joined);
+    for (const [name, tensor] of graph.initializers) now.initializers.set(name, tensor);
+    const open = new Set(steps.slice(i).map((l) => l.weight));
+    const moments = await momentsOf(advance, now, layer, open, (g) => emitTarget(g, graph, chain, nameOf, o.survivors));
     if (!moments) skip("it is no plain matrix product");
     else if (moments.as.inputs > mostInputs) skip(`${moments.as.inputs} inputs are too many`);
     else

@@ -4,9 +4,10 @@ import type { Dataset } from "../data/dataset.js";
 import type { Engine } from "../engine/engine.js";
 import type { Emitter } from "../graph/emit.js";
 import type { Graph } from "../graph/graph.js";
-import { observe } from "../importance/observe.js";
+import { sizeOf } from "../graph/tensor.js";
 import { unroll } from "../importance/unroll.js";
 import type { Unrolled } from "../ops/record.js";
+import type { Advance } from "./advance.js";
 
 /** Sums over samples and positions, of a layer Y [g o n] = W [g o k] X [g k n]. */
 export interface Moments {
@@ -31,21 +32,28 @@ export interface Calibration {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Positions enough for k inputs, over all samples; of more, evenly spaced ones are taken. */
+const enoughPositions = (k: number): number => Math.max(2 ** 14, 32 * k);
+
 /**
- * `graph` at the current opset, `layer` one of its layers. `wanted` emits what the layer should give, shaped as its output (the output itself unless
- * said). null for a layer that is no matrix product.
+ * `layer`: of `graph`, whose weights `open` are not settled. `wanted` emits what the layer should give, shaped as its output. null for a layer that
+ * is no matrix product.
  */
 export async function momentsOf(
+  advance: Advance,
   graph: Graph,
   layer: Layer,
-  o: Calibration,
-  wanted?: (g: Emitter) => string,
+  open: ReadonlySet<string>,
+  wanted: (g: Emitter) => string,
 ): Promise<Moments | null> {
   let as: Unrolled | null = null;
   const sums: Float64Array[] = [];
+  const inputs = sizeOf(layer.dims.filter((_, d) => !layer.kept[d]));
+  const shape = layer.site.y[0]?.shape?.slice(1).filter((_, d) => d + 1 !== layer.channelAxis) ?? [""];
+  const positions = shape.every((d) => typeof d === "number") ? sizeOf(shape) : 1;
+  const every = Math.max(1, Math.floor((positions * advance.length) / enoughPositions(inputs)));
   const emit = (g: Emitter): string[] => {
-    const target = wanted?.(g) ?? layer.node.outputs[0]!;
-    as = unroll(g, { ...layer, node: { ...layer.node, outputs: [target] } });
+    as = unroll(g, { ...layer, node: { ...layer.node, outputs: [wanted(g)] } }, every);
     if (!as) return [];
     const columns = g.transpose(as.x, [0, 2, 1]);
     return [
@@ -57,7 +65,7 @@ export async function momentsOf(
       g.cast(g.op("Shape", [as.x], { start: 2 }), "float32"),
     ];
   };
-  await observe({ graph, ...o, signal: o.signal }, emit, (values) => {
+  await advance.observe(graph, open, emit, (values) => {
     values.forEach(({ data }, k) => {
       const sum = (sums[k] ??= new Float64Array(data.length));
       for (let i = 0; i < sum.length; i++) sum[i]! += (data as Float32Array)[i]!;

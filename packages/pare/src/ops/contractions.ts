@@ -69,13 +69,13 @@ const gemm = op<GemmAttributes>({
     opset < 7 ? raiseBroadcast(g, node, opset, s) : "same",
   rewrite: "none needed",
   fold: inexact,
-  unroll: (g, s, x, y) => {
+  unroll: (g, s, x, y, every) => {
     const w = s.x[1]?.shape;
     const { transA, transB, alpha, beta } = s.a;
     if (alpha !== 1 || beta !== 1 || !w?.every((d) => typeof d === "number")) return null;
     const [inputs, outputs] = (transB ? [w[1], w[0]] : w) as readonly number[];
     const column = (name: string, rows: number, turn: boolean) =>
-      g.reshape(turn ? g.transpose(name, [1, 0]) : name, [1, rows, -1]);
+      g.reshape(g.everyOf(turn ? g.transpose(name, [1, 0]) : name, [1], [every]), [1, rows, -1]);
     return {
       groups: 1,
       inputs: inputs!,
@@ -114,12 +114,12 @@ const matmul = op({
   raise: "same",
   rewrite: "none needed",
   fold: inexact,
-  unroll: (g, s, x, y) => {
+  unroll: (g, s, x, y, every) => {
     const w = s.x[1]?.shape;
     if (w?.length !== 2 || !w.every((d) => typeof d === "number")) return null;
     const [inputs, outputs] = w as readonly number[];
     const column = (name: string, rows: number) =>
-      g.reshape(g.transpose(g.reshape(name, [-1, rows]), [1, 0]), [1, rows, -1]);
+      g.reshape(g.transpose(g.everyOf(g.reshape(name, [-1, rows]), [0], [every]), [1, 0]), [1, rows, -1]);
     return {
       groups: 1,
       inputs: inputs!,

@@ -1,5 +1,5 @@
 /** Convolution and its transpose, in any number of spatial axes, grouped and dilated. */
-import type { Emitter } from "../graph/emit.js";
+import { attribute, type Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
 import type { Dim, Shape } from "../graph/graph.js";
 import { floats, sizeOf } from "../graph/tensor.js";
@@ -131,8 +131,8 @@ const conv = op<ConvAttributes>({
   unroll,
 });
 
-/** x's windows as columns: a depthwise Conv whose kernels hold a single 1. */
-function unroll(g: Emitter, s: Site<ConvAttributes>, x: string, y: string): Unrolled | null {
+/** x's windows as columns: a depthwise Conv whose kernels hold a single 1. It strides further where not every window is wanted. */
+function unroll(g: Emitter, s: Site<ConvAttributes>, x: string, y: string, every: number): Unrolled | null {
   const [data, w] = [s.x[0]?.shape, s.x[1]?.shape];
   const channels = data?.[1];
   if (typeof channels !== "number" || !w?.every((d) => typeof d === "number")) return null;
@@ -141,18 +141,31 @@ function unroll(g: Emitter, s: Site<ConvAttributes>, x: string, y: string): Unro
   const taps = sizeOf(kernel);
   const single = new Float32Array(channels * taps * taps);
   for (let i = 0; i < channels * taps; i++) single[i * taps + (i % taps)] = 1;
+  // Pads that depend on the strides would put the windows elsewhere.
+  const padded = s.a.window.autoPad === "SAME_UPPER" || s.a.window.autoPad === "SAME_LOWER";
+  const steps = padded ? kernel.map(() => 1) : evenSteps(kernel.length, every);
+  const strides = steps.map((step, d) => step * (s.a.window.strides?.[d] ?? 1));
   const windows = g.fresh("windows");
   g.push({
     ...s.node,
     name: windows,
     inputs: [x, g.constant(floats(single, [channels * taps, 1, ...kernel]), "taps")],
     outputs: [windows],
-    attributes: { ...s.node.attributes, group: { kind: "int", value: channels } },
+    attributes: { ...s.node.attributes, group: attribute(channels), strides: attribute(strides) },
   });
-  const perm = [1, 0, ...kernel.map((_, d) => d + 2)];
+  const axes = kernel.map((_, d) => d + 2);
+  const perm = [1, 0, ...axes];
   const matrix = (name: string, rows: number): string => g.reshape(g.transpose(name, perm), [group, rows, -1]);
   const [inputs, outputs] = [perGroup! * taps, all! / group];
-  return { groups: group, inputs, outputs, x: matrix(windows, inputs), y: matrix(y, outputs), transposed: false };
+  const answers = g.everyOf(y, axes, steps);
+  return { groups: group, inputs, outputs, x: matrix(windows, inputs), y: matrix(answers, outputs), transposed: false };
+}
+/** As even steps along `axes` axes as have a product of at most `most`, the larger ones last. */
+function evenSteps(axes: number, most: number): number[] {
+  const each = Math.floor(most ** (1 / axes) + 1e-9);
+  const steps = Array<number>(axes).fill(each);
+  for (let a = axes - 1; a >= 0 && (each + 1) ** (axes - a) * each ** a <= most; a--) steps[a] = each + 1;
+  return steps;
 }
 
 interface TransposeAttributes extends ConvAttributes {

@@ -202,8 +202,8 @@ export interface Operator<A = unknown> {
   readonly moves?: "first" | "all";
   /** How the node behaves in training, where that differs: pushes what stands in its place. */
   readonly train?: (node: Node, t: TrainingSite) => void;
-  /** A contraction of data (input 0) with a weight (input 1) as matrix products: see Unrolled. null where this node is none. */
-  readonly unroll?: (g: Emitter, s: Site<A>, x: string, y: string) => Unrolled | null;
+  /** A contraction of data (input 0) with a weight (input 1) as matrix products, of about one column in `every`: see Unrolled. null where this node is none. */
+  readonly unroll?: (g: Emitter, s: Site<A>, x: string, y: string, every: number) => Unrolled | null;
   /** Reshape, Expand: the number in the target (input 1) that keeps the input's own length. */
   readonly keeps?: 0 | 1;
   /** Control flow only: what the inputs of each body carry, by attribute name. Asked again with `results`, until nothing changes. */
