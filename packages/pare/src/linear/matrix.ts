@@ -43,6 +43,27 @@ export function dotAt(a: Float64Array, i: number, b: Float64Array, j: number, n:
   return p + q + (r + s);
 }
 
+/** to [m] = a [m n] times v [n]; four rows at a time, so that v is read once for them. */
+export function timesVector({ data: a, rows, cols }: Matrix, v: Float64Array, to: Float64Array): void {
+  let i = 0;
+  for (; i + 3 < rows; i += 4) {
+    const [d, e, f, g] = [i * cols, (i + 1) * cols, (i + 2) * cols, (i + 3) * cols];
+    let [p, q, r, s] = [0, 0, 0, 0];
+    for (let j = 0; j < cols; j++) {
+      const x = v[j]!;
+      p += a[d + j]! * x;
+      q += a[e + j]! * x;
+      r += a[f + j]! * x;
+      s += a[g + j]! * x;
+    }
+    to[i] = p;
+    to[i + 1] = q;
+    to[i + 2] = r;
+    to[i + 3] = s;
+  }
+  for (; i < rows; i++) to[i] = dotAt(a, i * cols, v, 0, cols);
+}
+
 /** a [m k] times b [k n]. Zeros of `a` cost nothing. */
 export function multiply(a: Matrix, b: Matrix): Matrix {
   const out = matrix(a.rows, b.cols);

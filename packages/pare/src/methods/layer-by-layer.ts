@@ -5,6 +5,7 @@ import { draft, type Graph } from "../graph/graph.js";
 import { at } from "../ops/site.js";
 import { beside } from "../passes/beside.js";
 import { raiseOpset } from "../passes/raise-opset.js";
+import { openBatch } from "../train/rebatch.js";
 import { Advance } from "./advance.js";
 import { type Chain, chainOf, emitTarget, type Survivors } from "./layer-target.js";
 import type { Note } from "./method.js";
@@ -31,8 +32,8 @@ export async function layerByLayer(
   step: (graph: Graph, chain: Chain, moments: Moments) => Graph,
 ): Promise<{ readonly graph: Graph; readonly notes: readonly Note[] }> {
   const notes: Note[] = [];
-  let graph: Graph = raiseOpset(start);
-  const { graph: joined, nameOf } = beside(graph, raiseOpset(dense));
+  let graph: Graph = openBatch(raiseOpset(start));
+  const { graph: joined, nameOf } = beside(graph, openBatch(raiseOpset(dense)));
   const advance = new Advance(joined, o);
   const layers = layersOf(graph);
   const steps = layers.filter(o.wanted);

@@ -33,7 +33,7 @@ export interface Calibration {
 }
 
 /** Positions enough for k inputs, over all samples; of more, evenly spaced ones are taken. */
-const enoughPositions = (k: number): number => Math.max(2 ** 14, 32 * k);
+const enoughPositions = (k: number): number => Math.max(2 ** 12, 32 * k);
 
 /**
  * `layer`: of `graph`, whose weights `open` are not settled. `wanted` emits what the layer should give, shaped as its output. null for a layer that
@@ -67,10 +67,12 @@ export async function momentsOf(
   };
   await advance.observe(graph, open, emit, (values) => {
     values.forEach(({ data }, k) => {
-      const sum = (sums[k] ??= new Float64Array(data.length));
-      for (let i = 0; i < sum.length; i++) sum[i]! += (data as Float32Array)[i]!;
+      accumulate((sums[k] ??= new Float64Array(data.length)), data as Float32Array);
     });
   });
   if (!as) return null;
   return { as, count: sums[5]![0]!, xx: sums[0]!, yx: sums[1]!, x: sums[2]!, y: sums[3]!, yy: sums[4]! };
+}
+function accumulate(to: Float64Array, from: Float32Array): void {
+  for (let i = 0; i < to.length; i++) to[i]! += from[i]!;
 }

@@ -3,7 +3,7 @@ import { type Draft, draft, type Graph } from "../graph/graph.js";
 import { float32sOf, floats } from "../graph/tensor.js";
 import { placeIn } from "../importance/unroll.js";
 import { cholesky, solveRows } from "../linear/cholesky.js";
-import { dot, matrix } from "../linear/matrix.js";
+import { addScaled, dot, matrix, timesVector } from "../linear/matrix.js";
 import { biasOf, type Chain } from "./layer-target.js";
 import type { Moments } from "./moments.js";
 
@@ -72,36 +72,38 @@ export function refitted(graph: Graph, chain: Chain, m: Moments, { ridge, mask }
   return withFit(graph, chain, values, free ? biases : null);
 }
 
-/** At most so many steps, and the residual that is small enough, over the first one. */
-const [mostSteps, enough] = [60, 1e-5];
+/** More steps fit the samples better, not the network: those to come and fresh images gain nothing from them. */
+const mostSteps = 10;
+/** The residual that is small enough, over the first one. */
+const enough = 1e-5;
 
 /** Conjugate gradients, scaled by the diagonal: x in place, with A x = b among the places that `kept` allows and 0 elsewhere. */
 function descend(a: Float64Array, b: Float64Array, x: Float64Array, kept: (i: number) => boolean): void {
   const k = b.length;
-  const places = [...b.keys()].filter(kept);
+  const places = Int32Array.from([...b.keys()].filter(kept));
   const n = places.length;
-  const part = new Float64Array(n * n);
-  for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) part[i * n + j] = a[places[i]! * k + places[j]!]!;
+  const part = matrix(n, n);
+  for (let i = 0; i < n; i++) {
+    const from = places[i]! * k;
+    for (let j = 0; j < n; j++) part.data[i * n + j] = a[from + places[j]!]!;
+  }
   const y = Float64Array.from(places, (i) => x[i]!);
-  const times = (v: Float64Array): Float64Array =>
-    Float64Array.from({ length: n }, (_, i) => dot(part.subarray(i * n, i * n + n), v));
-  const scaled = (v: Float64Array) => v.map((e, i) => e / part[i * n + i]!);
-  const product = times(y);
-  const residual = Float64Array.from(places, (i, j) => b[i]! - product[j]!);
+  const scaled = (v: Float64Array) => v.map((e, i) => e / part.data[i * n + i]!);
+  const image = new Float64Array(n);
+  timesVector(part, y, image);
+  const residual = Float64Array.from(places, (i, j) => b[i]! - image[j]!);
   let direction = scaled(residual);
   let power = dot(residual, direction);
   const start = power;
   for (let step = 0; step < mostSteps && power > enough ** 2 * start; step++) {
-    const image = times(direction);
+    timesVector(part, direction, image);
     const length = power / dot(direction, image);
-    for (let i = 0; i < n; i++) {
-      y[i]! += length * direction[i]!;
-      residual[i]! -= length * image[i]!;
-    }
+    addScaled(y, length, direction);
+    addScaled(residual, -length, image);
     const next = scaled(residual);
     const left = dot(residual, next);
-    const turn = left / power;
-    direction = direction.map((v, i) => next[i]! + turn * v);
+    addScaled(next, left / power, direction);
+    direction = next;
     power = left;
   }
   x.fill(0);

@@ -29,7 +29,7 @@ const options = z.strictObject({
     .optional()
     .describe("n:m: of every m weights of a row n are removed, instead of a share"),
   exclude: z.array(z.string()).default([]).describe("weights or nodes to leave dense"),
-  samples: z.number().int().positive().default(256).describe("training samples that the inputs are measured on"),
+  samples: z.number().int().positive().default(128).describe("training samples that the inputs are measured on"),
   damping: z.number().positive().default(0.01).describe("added to the Hessian, times its mean diagonal"),
   blockSize: z.number().int().positive().default(128).describe("columns whose weights are chosen together"),
   refit: z
