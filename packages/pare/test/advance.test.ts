@@ -58,7 +58,13 @@ test("every step sees the values of the weights as they are, and nodes behind se
     const off = Math.max(...found.map((v, k) => Math.abs(v - expected[k]!) / (1 + Math.abs(expected[k]!))));
     assert.ok(off < 1e-5, `${node.name}: ${off}`);
     const t = graph.initializers.get(weight)!;
-    now.initializers.set(weight, floats(float32sOf(t).map((v) => 0.5 * v), t.dims));
+    now.initializers.set(
+      weight,
+      floats(
+        float32sOf(t).map((v) => 0.5 * v),
+        t.dims,
+      ),
+    );
   }
   assert.ok(ran < 2.5 * graph.nodes.length, `${ran} nodes ran, the network has ${graph.nodes.length}`);
 });
