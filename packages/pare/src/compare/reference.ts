@@ -4,10 +4,14 @@ import { cpuMs } from "../engine/clock.js";
 import type { Engine, NDArray, Session } from "../engine/engine.js";
 import { PareError } from "../graph/error.js";
 import type { Graph } from "../graph/graph.js";
-import { numbersIn, Tally, together, winners } from "./tally.js";
+import { Distributions } from "./distributions.js";
+import { classesIn, numbersIn, Tally, together, winners } from "./tally.js";
 
 export interface Verdict {
-  /** As snrDb, but against what tells one sample's answer from another's: the signal without its mean over the samples. What searches go by. */
+  /**
+   * As snrDb, but against what tells one sample's answer from another's: the signal without its mean over the samples. Of probabilities of classes:
+   * the information about the sample against what of it is lost, since a few sure answers would outweigh all others. What searches go by.
+   */
   readonly contrastDb: number | null;
   /** Over all outputs; null: the same bit for bit. */
   readonly snrDb: number | null;
@@ -25,6 +29,7 @@ const fewest = 6;
 const patienceMs = 1000;
 
 export class Reference {
+  readonly #distributions: ReadonlyMap<string, Distributions | null>;
   readonly #contrast: ReadonlyMap<string, number>;
 
   private constructor(
@@ -37,7 +42,11 @@ export class Reference {
     /** Milliseconds of computing of the model's fastest run. */
     readonly runMs: number,
   ) {
-    this.#contrast = new Map(namesOf(graph).map((name) => [name, contrastOf(answers.map((a) => a[name]!))]));
+    const all = new Map(namesOf(graph).map((name) => [name, answers.map((a) => a[name]!)]));
+    this.#distributions = new Map([...all].map(([name, arrays]) => [name, Distributions.of(arrays)]));
+    this.#contrast = new Map(
+      [...all].map(([name, arrays]) => [name, this.#distributions.get(name)?.signal ?? contrastOf(arrays)]),
+    );
   }
 
   /**
@@ -93,14 +102,22 @@ export class Reference {
     const tallies = new Map(namesOf(this.graph).map((name) => [name, new Tally(name)]));
     const classes = new Classes(this.graph);
     const timer = new Fastest();
+    const lost = new Map<string, number>();
     await running(this.engine, other, async (session) => {
       for (const [k, i] of this.indices.entries()) {
         const answer = await timer.of(session, this.samples.feeds(i), namesOf(this.graph));
-        for (const [name, tally] of tallies) tally.add(this.answers[k]![name]!, answer[name]!);
+        for (const [name, tally] of tallies) {
+          tally.add(this.answers[k]![name]!, answer[name]!);
+          const loss = this.#distributions.get(name)?.loss(this.answers[k]![name]!, answer[name]!);
+          if (loss !== undefined) lost.set(name, (lost.get(name) ?? 0) + loss);
+        }
         classes.add(this.answers[k]!, answer, this.samples.label(i));
       }
     });
-    const contrast = [...tallies.values()].map((t) => ({ noise: t.noise, signal: this.#contrast.get(t.name)! }));
+    const contrast = [...tallies.values()].map((t) => ({
+      noise: lost.get(t.name) ?? t.noise,
+      signal: this.#contrast.get(t.name)!,
+    }));
     const [floatWrong, wrong] = classes.errors;
     return {
       contrastDb: together(contrast),
@@ -168,7 +185,7 @@ export async function running<T>(engine: Engine, graph: Graph, use: (session: Se
   }
 }
 
-/** Counts classes that agree, with each other and with labels that are classes. The scores are the first output of rank 2 (or 1) and float type. */
+/** Counts classes that agree, with each other and with labels that are classes. The scores are the first output of float type and rank 2 (or 1), further axes of 1 aside. */
 export class Classes {
   readonly #scores: string | null;
   #rows = 0;
@@ -176,7 +193,7 @@ export class Classes {
   #labelled = 0;
   readonly #wrong: [number, number] = [0, 0];
   constructor(graph: Graph) {
-    const found = graph.outputs.find((v) => v.type.startsWith("float") && (v.shape?.length ?? 0) <= 2 && v.shape);
+    const found = graph.outputs.find((v) => v.type.startsWith("float") && v.shape?.slice(2).every((d) => d === 1));
     this.#scores = found?.name ?? null;
   }
   add(a: Readonly<Record<string, NDArray>>, b: Readonly<Record<string, NDArray>>, label: number | null): void {
@@ -196,7 +213,7 @@ export class Classes {
     const scores = answer[this.#scores]!;
     if (winners(scores)?.length === 1 && !isClass(label, scores))
       throw new PareError(
-        `${where}: label ${label} is none of the ${scores.dims.at(-1)} classes (from 0) that the model's output "${this.#scores}" scores: give it the labels it was trained with, or none`,
+        `${where}: label ${label} is none of the ${classesIn(scores)} classes (from 0) that the model's output "${this.#scores}" scores: give it the labels it was trained with, or none`,
       );
   }
   get agreement(): number | null {
@@ -208,4 +225,4 @@ export class Classes {
   }
 }
 
-const isClass = (label: number, scores: NDArray): boolean => label >= 0 && label < scores.dims.at(-1)!;
+const isClass = (label: number, scores: NDArray): boolean => label >= 0 && label < classesIn(scores);

@@ -66,10 +66,17 @@ export function together(tallies: readonly { readonly signal: number; readonly n
   return parts.length === 0 || mean === 0 ? null : -10 * Math.log10(mean);
 }
 
+/** Of scores [n, classes], perhaps with more axes of 1. */
+export function classesIn({ dims }: NDArray): number {
+  let rank = dims.length;
+  while (rank > 2 && dims[rank - 1] === 1) rank--;
+  return dims[rank - 1] ?? 0;
+}
+
 /** The place of the largest number in each row of scores [n, classes]. */
 export function winners(scores: NDArray): number[] | null {
   const values = numbersIn(scores);
-  const classes = scores.dims.at(-1) ?? 0;
+  const classes = classesIn(scores);
   if (!values || classes < 2 || values.length % classes !== 0) return null;
   return Array.from({ length: values.length / classes }, (_, r) => {
     let best = 0;

@@ -116,17 +116,18 @@ export async function instead(
     judged.push(await plain.judge({ choices: uniformChoices(plain.candidates, format), ranges: "min-max" }));
   const plans = judged.map((best) => ({ bench: plain, best }));
   const [unchangedMs, bestMs, ...ms] = await timesOf(plain, [null, found, ...plans]);
-  // Weights alone in eight bits are float when it runs: two measurements of one thing, and what differs between them is chance.
+  // Weights alone in eight bits are float when it runs: two measurements of one thing. What differs between them is chance, and no less is a gain.
   const floatMs = Math.min(unchangedMs!, ms[1]!);
+  const chance = Math.max(unchangedMs!, ms[1]!) / floatMs;
   const bestDb = db(found.best);
   const others = judged.map((best, i) => ({ best, ms: ms[i]!, format: named[i]! }));
   const worth = (o: (typeof others)[number]) => db(o.best) - halfTimeDb * Math.log2(o.ms);
   for (const { best, ms, format } of others.sort((a, b) => worth(b) - worth(a))) {
     const gain = Math.min(goodDb, db(best)) - Math.min(goodDb, bestDb);
     const takes =
-      (gain > 1 && (ms < sameTime * bestMs! || bestDb < uselessDb)) ||
-      (gain > 6 && bestDb < fairDb && sameTime * ms < floatMs) ||
-      (gain > -1 && bestMs! > sameTime * floatMs && sameTime * ms < bestMs!);
+      (gain > 1 && (chance * ms < sameTime * bestMs! || bestDb < uselessDb)) ||
+      (gain > 6 && bestDb < fairDb && sameTime * chance * ms < floatMs) ||
+      (gain > -1 && bestMs! > sameTime * chance * floatMs && sameTime * chance * ms < bestMs!);
     if (!takes) continue;
     const other = { bench: plain, best };
     told(other, format);
