@@ -121,6 +121,8 @@ const tucker = {
     flip: true,
     microBatch: 64,
     softTargets: { temperature: 4, weight: 0.9 },
+    // Measured before there was a limit by default.
+    clipNorm: 1e6,
   },
 };
 const untrained = { train: { epochs: 0 } };

@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { couple } from "./analyze/couple.js";
 import { inspect } from "./analyze/inspect.js";
+import { type LayerWidth, layerWidths } from "./analyze/layer-widths.js";
 import { layersOf } from "./analyze/layers.js";
 import { refuseQuantized } from "./analyze/refuse-quantized.js";
 import { defaultEngine } from "./engine/default-engine.js";
@@ -10,7 +11,6 @@ import { latency } from "./engine/latency.js";
 import { PareError } from "./graph/error.js";
 import type { Graph } from "./graph/graph.js";
 import { nearestNames } from "./graph/nearest-names.js";
-import { sizeOf } from "./graph/tensor.js";
 import { dimsOf } from "./methods/costs.js";
 import { type Note, targetNote } from "./methods/method.js";
 import { groupLassoMethod } from "./methods/prune/group-lasso.js";
@@ -39,8 +39,8 @@ export interface PruneFacts {
   readonly sizeBytes: readonly [number, number];
   /** Median of one run, both networks run in turn; null where an input's dims are open. */
   readonly latencyMs: readonly [number, number] | null;
-  /** Output channels by layer; none are left of a layer that is gone. */
-  readonly widths: readonly { readonly layer: string; readonly before: number; readonly after: number }[];
+  /** Output channels by layer. */
+  readonly widths: readonly LayerWidth[];
 }
 export interface Pruned {
   readonly graph: Graph;
@@ -80,9 +80,6 @@ async function factsOf(before: Graph, after: Graph, engine: Engine): Promise<Pru
   const coupling = couple(before);
   const [a, b] = [inspect(before), inspect(after)];
   const both = (key: "parameters" | "nonzero" | "macs" | "sizeBytes") => [a[key], b[key]] as const;
-  const narrow = new Map(layersOf(after).map((l) => [l.node.outputs[0], l]));
-  type Layer = ReturnType<typeof layersOf>[number];
-  const widthOf = (l: Layer | undefined): number => (l ? sizeOf(l.dims.filter((_, d) => l.kept[d])) : 0);
   return {
     parameters: both("parameters"),
     nonzero: both("nonzero"),
@@ -92,10 +89,6 @@ async function factsOf(before: Graph, after: Graph, engine: Engine): Promise<Pru
       ([x, y]) => [x!.medianMs, y!.medianMs] as const,
       () => null,
     ),
-    widths: layersOf(before).map((l) => ({
-      layer: l.node.name || l.node.outputs[0]!,
-      before: widthOf(l),
-      after: widthOf(narrow.get(l.node.outputs[0])),
-    })),
+    widths: layerWidths(before, after),
   };
 }

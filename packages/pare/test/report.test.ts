@@ -38,6 +38,10 @@ const facts: ReportFacts = {
       coding: "context",
     },
   ],
+  widths: [
+    { layer: "<fc1>", before: 300, after: 3 },
+    { layer: "fc2", before: 10, after: 10 },
+  ],
   histograms: { dense: [histogramOf("w", Float32Array.of(0, 1, -1, 0.5))], packed: [] },
   curves: [
     {
@@ -55,6 +59,7 @@ test("the page escapes names, shows every stage and refers to nothing outside it
   assert.ok(!page.includes("<script"));
   assert.ok(page.includes("&lt;script&gt;"));
   assert.ok(page.includes("a &amp; b"));
+  assert.ok(page.includes("1 of 2 layers are narrower") && page.includes("&lt;fc1&gt;"));
   assert.ok(page.includes("4.0 KB became 100 B: 40.0 times smaller"));
   const outside = page.replaceAll("http://www.w3.org/", "").match(/(?:https?:)?\/\/\w|\b(?:src|href)=/g);
   assert.equal(outside, null);

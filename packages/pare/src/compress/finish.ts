@@ -1,5 +1,6 @@
 /** Packs the result of a run and writes its files: outcomes of the stages -> model.pare, model.onnx, report.json, report.html. */
 import { join } from "node:path";
+import { layerWidths } from "../analyze/layer-widths.js";
 import { write } from "../graph/file.js";
 import { save } from "../graph/file-save.js";
 import type { Graph } from "../graph/graph.js";
@@ -70,6 +71,7 @@ export async function finish(job: Job, outcomes: readonly Outcome[]): Promise<Fi
     report: join(job.out, "report.html"),
     data: job.test.name,
     layers: layersOf(bare),
+    widths: layerWidths(dense, dropDeadChannels(outcome.graph)),
     histograms: { dense: histograms(dense), packed: histograms(outcome.graph) },
     curves: outcomes
       .filter((o) => o.history.length > 0)

@@ -4,7 +4,7 @@ import { PareError } from "../graph/error.js";
 import type { Graph } from "../graph/graph.js";
 import type { Factorizer } from "../linear/factorizer.js";
 import { type FactorizedLayer, factorizeLayers } from "./factorize-layers.js";
-import { epochsOf, ratio, steadyFineTune, trainingOf } from "./fine-tune.js";
+import { epochsOf, fineTune, ratio, trainingOf } from "./fine-tune.js";
 import { type Method, type MethodResult, method, type Tools } from "./method.js";
 import type { RankGoal, RankTarget } from "./rank-plan.js";
 
@@ -43,8 +43,11 @@ export const lowRankOptions = z.strictObject({
     .boolean()
     .default(true)
     .describe("least error of the answers on the data; else least error of the weights"),
-  measure: z.boolean().default(true).describe("refuse what is not faster on this machine"),
-  train: steadyFineTune,
+  measure: z
+    .boolean()
+    .default(true)
+    .describe("refuse what is not faster on this machine; false for the same result on every machine and in every run"),
+  train: fineTune,
 });
 export type LowRankOptions = z.output<typeof lowRankOptions>;
 export type LowRankInput = z.input<typeof lowRankOptions>;

@@ -55,6 +55,9 @@ export const pixelPicture = z.object({ weight: z.string(), height: count, width:
 export const reportFacts = runFacts.extend({
   data: z.string(),
   layers: z.array(layerFacts),
+  widths: z
+    .array(z.object({ layer: z.string(), before: count, after: count }))
+    .describe("output channels of the dense network's layers, and what is left of them; none of a layer that is gone"),
   histograms: z.object({ dense: z.array(histogram), packed: z.array(histogram) }),
   curves: z.array(curve),
   pixels: pixelPicture.nullable(),

@@ -1,6 +1,7 @@
 /** A run's facts as one self-contained page: no scripts, no requests, light and dark. */
 import {
   bytesText,
+  layerWidths,
   learningCurve,
   percentText,
   pixelBands,
@@ -24,6 +25,7 @@ export function html(facts: ReportFacts): string {
       ? `Test error ${percentText(first.error)} before, ${percentText(last.error)} after.`
       : "");
   const pixels = facts.pixels;
+  const narrower = facts.widths.filter((w) => w.after < w.before).length;
   return page(
     facts.model,
     `<p class="lead">${text(lead)}</p>
@@ -40,6 +42,11 @@ ${section(
     ["test error", (s) => percentText(s.error), "number"],
     ["seconds", (s) => s.seconds.toFixed(1), "number"],
   ]),
+)}${section(
+  "Widths of the layers",
+  narrower > 0
+    ? `<p>${narrower} of ${facts.widths.length} layers are narrower: output channels before (pale) and after.</p>${layerWidths(facts.widths)}`
+    : "",
 )}${section("Bytes by stage", stageBytes(facts.stages))}${section("Error by stage", facts.stages.some((s) => Number.isFinite(s.error)) ? stageErrors(facts.stages) : "")}${section(
   "Layers of the packed file",
   table(facts.layers, [

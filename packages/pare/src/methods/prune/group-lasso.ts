@@ -12,7 +12,7 @@ import { dropDeadChannels } from "../../passes/drop-dead-channels.js";
 import { dropZeroBranches } from "../../passes/drop-zero-branches.js";
 import type { Proximal } from "../../train/options.js";
 import { allOf, channelWeights, norm, type Places, scale } from "../channel-weights.js";
-import { steadyFineTune, trainingOf } from "../fine-tune.js";
+import { fineTune, trainingOf } from "../fine-tune.js";
 import { allBlocked, freeGroups } from "../free-groups.js";
 import { type MethodResult, method, type Note, targetNote } from "../method.js";
 import { weightsOf } from "../weights.js";
@@ -31,8 +31,8 @@ const options = z.strictObject({
       "filters: what makes a channel, over all layers that must make it together; channels: what reads it; coupled: both; shapes: one place of the window and input channel over all filters; kernels: the window of one filter on one channel; blocks: all weights of a branch beside a shortcut, which goes with its sum",
     ),
   exclude: z.array(z.string()).default([]).describe("nodes or weights that are not pulled to zero"),
-  train: steadyFineTune.describe("the training under the penalty"),
-  finetune: steadyFineTune.describe("the training after the cut, without the penalty"),
+  train: fineTune.describe("the training under the penalty"),
+  finetune: fineTune.describe("the training after the cut, without the penalty"),
 });
 type Options = z.output<typeof options>;
 

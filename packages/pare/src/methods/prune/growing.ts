@@ -11,7 +11,7 @@ import { channelScores } from "../../importance/channel-scores.js";
 import { importance } from "../../importance/importance.js";
 import type { Proximal } from "../../train/options.js";
 import { allOf, channelWeights, type Places, scale } from "../channel-weights.js";
-import { ratio, steadyFineTune, type Training, trainingOf } from "../fine-tune.js";
+import { fineTune, ratio, type Training, trainingOf } from "../fine-tune.js";
 import { allBlocked, freeGroups, keptNotes, missedTarget, roundingNote } from "../free-groups.js";
 import { type MethodResult, method, type Tools } from "../method.js";
 import { allocate, type Candidate, widthsOf } from "../widths.js";
@@ -28,8 +28,8 @@ const options = z.strictObject({
   ceiling: z.number().positive().default(1).describe("the penalty factor at the end of the training that presses"),
   pick: z.number().positive().default(0.01).describe("choose last: the factor up to which all channels are pressed"),
   hold: ratio.default(0.25).describe("share of the training at its end over which the factor no longer grows"),
-  train: steadyFineTune.describe("the training under the penalty"),
-  finetune: steadyFineTune.describe("the training after the cut"),
+  train: fineTune.describe("the training under the penalty"),
+  finetune: fineTune.describe("the training after the cut"),
 });
 type Options = z.output<typeof options>;
 

@@ -13,7 +13,7 @@ import { importance, type MeasureName, measureNames, measures } from "../../impo
 import { removeChannels } from "../../passes/remove-channels.js";
 import type { EpochMetrics } from "../../train/options.js";
 import { type CostKind, costOf, latencyRatio } from "../costs.js";
-import { steadyFineTune, trainingOf } from "../fine-tune.js";
+import { fineTune, trainingOf } from "../fine-tune.js";
 import { allBlocked, freeGroups, keptNotes, missedTarget, roundingNote, skippedGroup } from "../free-groups.js";
 import { type MethodResult, method, type Note, type Tools } from "../method.js";
 import type { Calibration } from "../moments.js";
@@ -51,7 +51,9 @@ const options = z.strictObject({
   roundTo: z
     .union([z.literal("auto"), z.number().int().positive()])
     .default("auto")
-    .describe("channel counts are multiples of this; auto: of what makes convolutions faster here, measured"),
+    .describe(
+      "channel counts are multiples of this; auto: of what makes convolutions faster here, measured: a number for the same result on every machine",
+    ),
   exclude: z.array(z.string()).default([]).describe("nodes or weights whose channels stay"),
   samples: z.number().int().positive().default(256).describe("training samples that are measured and repaired on"),
   steps: z.number().int().positive().default(1).describe("so many times: cut, repair, fine-tune"),
@@ -66,7 +68,7 @@ const options = z.strictObject({
     .nonnegative()
     .default(0.1)
     .describe("reconstruct: weight of staying as it is, times the mean power of the layer's inputs"),
-  train: steadyFineTune,
+  train: fineTune,
 });
 type Options = z.output<typeof options>;
 
