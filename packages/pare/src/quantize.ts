@@ -11,6 +11,7 @@ import { widenFloat16 } from "./passes/widen-float16.js";
 import { type Candidate, eligibleNodes } from "./quantization/eligible.js";
 import type { Target } from "./quantization/plan.js";
 import { reducedRange } from "./quantization/reduced-range.js";
+import { assumedOf, carriedStates } from "./quantize/carried-states.js";
 import { type formats, layerFacts, limitFacts, missed, type QuantizationFacts, widest } from "./quantize/facts.js";
 import { equalised, smoothed } from "./quantize/forms.js";
 import { accurateEnough, fastEnough, type Limits, smallEnough } from "./quantize/limits.js";
@@ -71,6 +72,8 @@ export async function quantize(graph: Graph, options: QuantizeOptions = {}): Pro
   const format = settled(options.format ?? "auto", samples, eligible, notes);
   const range = await reducedRange(engine);
 
+  const assumed = samples && assumedOf(carriedStates(graph));
+  if (assumed) notes.push(assumed);
   const reference = samples && (await Reference.of(net, samples, engine, mostJudged));
   if (reference && options.maxDrop !== undefined && (await reference.judge(net)).agreement === null)
     throw new PareError("max-drop cannot be told: no output of the model holds scores of classes", "usage");

@@ -4,9 +4,10 @@ import { test } from "node:test";
 import { Reference } from "../dist/compare/reference.js";
 import { ortNode } from "../dist/engine/ort-node.js";
 import { node } from "../dist/graph/emit.js";
-import type { Draft, Graph } from "../dist/graph/graph.js";
+import { type Draft, emptyGraph, type Graph } from "../dist/graph/graph.js";
 import { sizeOf } from "../dist/graph/tensor.js";
 import { eligibleNodes } from "../dist/quantization/eligible.js";
+import { assumedOf, carriedStates } from "../dist/quantize/carried-states.js";
 import { Patience } from "../dist/quantize/patience.js";
 import { db, integerChoices, type Searched, searchIntegers } from "../dist/quantize/search.js";
 import { type Choices, emptyMemory, stored, Workbench } from "../dist/quantize/workbench.js";
@@ -89,4 +90,37 @@ test("patience that was spent is 1, and so is none", () => {
   assert.equal(past.spent, 1);
   const long = new Patience(1e6);
   assert.ok(long.spent >= 0 && long.spent < 1e-3 && !long.over);
+});
+
+test("states that runs hand on are told from pictures that become pictures", () => {
+  const graph = (inputs: readonly [string, readonly number[]][], outputs: readonly [string, readonly number[]][]) => {
+    const d = emptyGraph("g", 17);
+    const values = (list: typeof inputs) => list.map(([name, shape]) => ({ name, type: "float32" as const, shape }));
+    d.inputs.push(...values(inputs));
+    d.outputs.push(...values(outputs));
+    return d;
+  };
+  const recurrent = graph(
+    [
+      ["x", [1, 257]],
+      ["h", [2, -1, 128]],
+      ["c", [2, 1, 128]],
+    ],
+    [
+      ["mask", [1, 257]],
+      ["hn", [2, 1, 128]],
+      ["cn", [2, 1, 128]],
+    ],
+  );
+  const states = carriedStates(recurrent);
+  assert.deepEqual(
+    states.map((s) => [s.input, s.output]),
+    [
+      ["h", "hn"],
+      ["c", "cn"],
+    ],
+  );
+  assert.match(assumedOf(states)!, /"hn" to "h", "cn" to "c".*whole sequences/);
+  assert.equal(assumedOf(carriedStates(graph([["x", [1, 3, 8, 8]]], [["y", [1, 3, 8, 8]]]))), null);
+  assert.equal(assumedOf(carriedStates(network(1))), null);
 });
