@@ -145,7 +145,7 @@ test("real networks: every block alone and all at once, zero and gone are the sa
 test("the lasso on blocks: the stronger, the shallower; dead blocks are gone and the network still answers", async () => {
   const { graph } = await train(net(), {
     data,
-    epochs: 4,
+    epochs: 3,
     batchSize: 32,
     microBatch: 16,
     learningRate: 0.05,
