@@ -1,6 +1,7 @@
 /** Measurements in bench/results come in; README's tables are made of them. `--check` only says whether they are current. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { table as importance } from "./importance/table.js";
+import { table as defaults } from "./prune/defaults-table.js";
 import { rows as prunedRows } from "./prune/rows.js";
 import { table as prune } from "./prune/table.js";
 import { every, table as ptq, roundingTable } from "./ptq/table.js";
@@ -16,6 +17,7 @@ const tables: Readonly<Record<string, () => string>> = {
   quality: () => rows(results("quality")),
   "deep-compression": () => publishedRows(results("quality")),
   importance: () => importance(results("importance")),
+  defaults: () => defaults(results("defaults")),
   prune: () => prune(results("prune"), prunedRows),
   ptq: () => ptq(results("ptq")),
   "ptq-every": () => every(results("ptq")),

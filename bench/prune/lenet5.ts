@@ -13,7 +13,7 @@ import { measured } from "./measure.js";
 import { heard } from "./resnet20.js";
 import type { Place, Row } from "./row.js";
 
-const splits = (seed: number) => openSplits("mnist", { only: ["train", "validation", "test"], seed });
+export const splits = (seed: number) => openSplits("mnist", { only: ["train", "validation", "test"], seed });
 type Data = Awaited<ReturnType<typeof splits>>;
 
 const dense = {
@@ -25,7 +25,7 @@ const dense = {
 } as const;
 
 /** The dense network of this seed: trained once, then kept for all rows. */
-async function denseNet(data: Data, place: Place): Promise<Graph> {
+export async function denseNet(data: Data, place: Place): Promise<Graph> {
   const { seed, workers } = place;
   const path = fileURLToPath(
     new URL(`../../pare-out/prune/lenet-5-${dense.epochs}-epochs-${seed}.onnx`, import.meta.url),

@@ -61,9 +61,19 @@ export function inverseFactor(a: Matrix): Matrix {
   const l = cholesky(matrix(n, n, a.data.slice().reverse())).data;
   const inverse = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j < i; j++) {
-      const factor = l[i * n + j]!;
-      if (factor !== 0) for (let m = 0; m <= j; m++) inverse[i * n + m]! -= factor * inverse[j * n + m]!;
+    const row = i * n;
+    let j = 0;
+    // Four rows of the inverse at a time: this one's is then read and written once for them.
+    for (; j + 3 < i; j += 4) {
+      const [p, q, r, s] = [j * n, (j + 1) * n, (j + 2) * n, (j + 3) * n];
+      const [e, f, g, h] = [l[row + j]!, l[row + j + 1]!, l[row + j + 2]!, l[row + j + 3]!];
+      // Right of their diagonals these rows are zero.
+      for (let m = 0; m < j + 4; m++)
+        inverse[row + m]! -= e * inverse[p + m]! + f * inverse[q + m]! + g * inverse[r + m]! + h * inverse[s + m]!;
+    }
+    for (; j < i; j++) {
+      const factor = l[row + j]!;
+      for (let m = 0; m <= j; m++) inverse[row + m]! -= factor * inverse[j * n + m]!;
     }
     inverse[i * n + i] = 1;
     for (let m = 0; m <= i; m++) inverse[i * n + m]! /= l[i * n + i]!;

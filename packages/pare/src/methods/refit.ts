@@ -73,7 +73,7 @@ export function refitted(graph: Graph, chain: Chain, m: Moments, { ridge, mask }
 }
 
 /** More steps fit the samples better, not the network: those to come and fresh images gain nothing from them. */
-const mostSteps = 10;
+const mostSteps = 4;
 /** The residual that is small enough, over the first one. */
 const enough = 1e-5;
 
