@@ -121,7 +121,8 @@ function withoutDead(whole: Graph): Graph {
  * Wen, Wu, Wang, Chen, Li 2016: structured sparsity learning, eq. 3 to 5.
  * Differs from the paper: the penalty is a proximal step after each update, so groups are exactly zero without a threshold; a filter's group has
  * its bias and its normalisation's scale and shift too, so that a dead filter is a zero channel and can go; filters that must die together
- * (residual sums) are one group; kinds of groups that overlap are shrunk one after the other.
+ * (residual sums) are one group; kinds of groups that overlap are shrunk one after the other;
+ * a layer-wise group is the whole branch beside a shortcut. As in eq. 4 no norm is weighed by its group's size: small blocks die first.
  */
 export const groupLassoMethod = method({
   id: "prune/group-lasso",
