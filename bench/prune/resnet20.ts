@@ -122,7 +122,6 @@ const tucker = {
     microBatch: 64,
     softTargets: { temperature: 4, weight: 0.9 },
     // Measured before there was a limit by default.
-    clipNorm: 1e6,
   },
 };
 const untrained = { train: { epochs: 0 } };
