@@ -121,7 +121,6 @@ const tucker = {
     flip: true,
     microBatch: 64,
     softTargets: { temperature: 4, weight: 0.9 },
-    // Measured before there was a limit by default.
   },
 };
 const untrained = { train: { epochs: 0 } };
