@@ -128,7 +128,7 @@ export function entropyThreshold({ counts: given, width }: Folded, levelsAt: (th
 const candidates = 48;
 const rounds = 2;
 /** Bins that the search looks at, and up to three times as many. */
-const fewBins = 512;
+const fewBins = 1024;
 
 /** Both ends by turns, from the full range on: what is left of an end is tried in equal steps, then finer about the best. */
 function leastError(histogram: NonNullable<Statistics["histogram"]>, [low, high]: Range, bits: number): Range {
