@@ -17,8 +17,10 @@ import { importance, measureNames } from "../dist/importance/importance.js";
 import { synapses } from "../dist/importance/mas.js";
 import type { Question } from "../dist/importance/measure.js";
 import { hessianDiagonal } from "../dist/importance/obd.js";
-import { placeIn, unroll } from "../dist/importance/unroll.js";
+import { placeIn, unrolled } from "../dist/importance/unroll.js";
 import { network } from "../dist/methods/architecture/networks.js";
+import { recordOf } from "../dist/ops/registry.js";
+import { siteOf } from "../dist/ops/site.js";
 import { blobs } from "./support/blobs.js";
 import { run } from "./support/cut-proof.js";
 import { randomFrom } from "./support/expose.js";
@@ -227,11 +229,12 @@ for (const [name, op, x, w, attributes] of layerCases)
     graph.outputs.push({ name: "y", type: "float32", shape: null });
     const [layer] = layersOf(graph);
     const out = draft(graph);
-    const u = unroll(new Emitter(out), layer!)!;
-    out.outputs = [u.x, u.y].map((name) => ({ name, type: "float32", shape: null }));
+    const [u, g] = [unrolled(layer!)!, new Emitter(out)];
+    const [xName, yName] = [u.x(g, "x", 1), u.y(g, "y", 1)] as const;
+    out.outputs = [xName, yName].map((name) => ({ name, type: "float32", shape: null }));
     const data = Float32Array.from(ramp(sizeOf(x), 2));
     const results = await run(out, { x: { type: "float32", dims: x, data } });
-    const [columns, rows] = [results[u.x]!, results[u.y]!];
+    const [columns, rows] = [results[xName]!, results[yName]!];
     const n = columns.dims[2]!;
     assert.deepEqual([...columns.dims], [u.groups, u.inputs, n]);
     assert.deepEqual([...rows.dims], [u.groups, u.outputs, n]);
@@ -252,6 +255,43 @@ for (const [name, op, x, w, attributes] of layerCases)
           const at = placeIn(u)(g, o, k);
           close(wanda[at]!, Math.abs(values[at]!) * Math.sqrt(power), 1e-4, `Wanda ${g} ${o} ${k}`);
         }
+      }
+  });
+
+for (const [name, op, x, w, attributes] of [
+  ["Gemm", "Gemm", [3, 5], [4, 3], {}],
+  ["Gemm, transposed", "Gemm", [5, 3], [3, 4], { transA: 1, transB: 1 }],
+  ["MatMul", "MatMul", [2, 3, 5], [4, 3], {}],
+] as const)
+  test(`${name} with its weight on the left is its weight times its columns, some of them left out`, async () => {
+    const d = draft(emptyGraph("left", 21));
+    d.inputs.push({ name: "x", type: "float32", shape: x });
+    const weight = floats(Float32Array.from(ramp(12, 1)), w);
+    d.initializers.set("w", weight);
+    const n = node(op, ["w", "x"], ["y"], attributes);
+    d.nodes.push(n);
+    const record = recordOf(n)!;
+    const types = [w, x].map((shape) => ({ type: "float32" as const, shape }));
+    const u = record.unroll!(siteOf(record, { node: n, opset: 21, x: types }), 0)!;
+    const g = new Emitter(d);
+    const [xName, yName] = [u.x(g, "x", 2), u.y(g, "y", 2)] as const;
+    d.outputs = [xName, yName].map((value) => ({ name: value, type: "float32", shape: null }));
+    const results = await run(d, { x: { type: "float32", dims: x, data: Float32Array.from(ramp(sizeOf(x), 2)) } });
+    const [columns, rows] = [results[xName]!, results[yName]!];
+    const count = Math.ceil(sizeOf(x) / 3 / 2);
+    assert.deepEqual(
+      [[...columns.dims], [...rows.dims]],
+      [
+        [1, 3, count],
+        [1, 4, count],
+      ],
+    );
+    const values = float32sOf(weight);
+    for (let o = 0; o < 4; o++)
+      for (let i = 0; i < count; i++) {
+        let sum = 0;
+        for (let k = 0; k < 3; k++) sum += values[placeIn(u)(0, o, k)]! * (columns.data[k * count + i] as number);
+        close(rows.data[o * count + i] as number, sum, 1e-5, `${o} ${i}`);
       }
   });
 

@@ -1,11 +1,15 @@
 /** A graph, products with constants in it and samples enter; the second moments of what the constants are multiplied with leave, computed within onnxruntime. */
+import { type Inferred, infer } from "../analyze/infer.js";
 import type { Samples } from "../data/samples.js";
 import type { Engine, NDArray } from "../engine/engine.js";
 import { Emitter } from "../graph/emit.js";
 import { PareError } from "../graph/error.js";
-import type { Graph, Node } from "../graph/graph.js";
+import type { Graph } from "../graph/graph.js";
 import { plain, quote } from "../graph/quote.js";
-import { floats } from "../graph/tensor.js";
+import { sizeOf } from "../graph/tensor.js";
+import type { Unrolled } from "../ops/record.js";
+import { recordOf } from "../ops/registry.js";
+import { opsetOf, siteOf } from "../ops/site.js";
 import { raiseOpset } from "../passes/raise-opset.js";
 import { withOutputs } from "./outputs.js";
 
@@ -40,7 +44,7 @@ const fewestRows = 64;
 const together = 16;
 
 /**
- * Moments by key. `keys`: first outputs of MatMul, Gemm or Conv nodes of the main graph, one of whose operands is an initialiser. Each takes
+ * Moments by key. `keys`: first outputs of nodes of the main graph that are products of matrices, one of them an initialiser. Each takes
  * 8 x groups x k x k bytes, and as much again while a sample runs: ask for a few at a time where they are large. Throws where a node is none
  * of these, there are no samples, or a moment is not finite.
  */
@@ -53,11 +57,14 @@ export async function secondMoments(
   if (samples.length < 1) throw new PareError(`${samples.name}: no samples`);
   if (!keys.length) return new Map();
   const raised = (graph.opsets.get("") ?? 1) < 13 ? raiseOpset(graph) : graph;
-  const factors = keys.map((key) => factorOf(raised, key));
-  const steps = await stepsFor(raised, factors, samples, options);
+  const dims = Object.entries(samples.feeds(0)).map(([name, array]) => [name, array.dims]);
+  const { types } = infer(raised, { inputs: Object.fromEntries(dims) });
+  const { enoughRows = usualRows } = options;
+  const enough = (k: number): number => Math.max(fewestRows, enoughRows(k) / samples.length);
+  const factors = keys.map((key) => factorOf(raised, types, key, enough));
   const d = withOutputs(raised, [...new Set(factors.map((f) => f.data))]);
   const e = new Emitter(d, "float32", "moments/");
-  const names = factors.map((f, i) => emit(e, f, steps[i]!));
+  const names = factors.map((f) => emit(e, f));
   d.outputs = names
     .flatMap((n) => [n.products, n.sums, n.rows])
     .map((name) => ({ name, type: "undefined", shape: null }));
@@ -112,134 +119,43 @@ function add(into: Float64Array, { data }: NDArray, complaint: () => string): vo
 /** A product with a constant. */
 interface Factor {
   readonly key: string;
-  readonly node: Node;
   readonly where: string;
   /** The operand that is data. */
   readonly data: string;
-  /** "rows": [.., k]; "columns": [.., k, r]; else the Conv's weight dims. */
-  readonly lies: "rows" | "columns" | readonly number[];
   readonly half: boolean;
+  readonly as: Unrolled;
+  /** Of its columns about one in so many is taken. */
+  readonly every: number;
 }
 
-function factorOf(graph: Graph, key: string): Factor {
+/** `types`: for the first sample's dims. `enough`: columns wanted of one sample. */
+function factorOf(graph: Graph, types: Inferred["types"], key: string, enough: (k: number) => number): Factor {
   const node = graph.nodes.find((n) => n.outputs[0] === key);
   if (!node) throw new PareError(`no node of the main graph computes ${quote(key)} first`, "usage");
   const where = `${plain(node.op)} ${quote(node.name || key)}`;
-  const [a, b] = node.inputs;
-  const constant = (name: string | undefined): boolean => name !== undefined && graph.initializers.has(name);
   const refuse = (why: string): PareError => new PareError(`${where}: ${why}`, "usage");
-  if (node.domain !== "" || !["MatMul", "Gemm", "Conv"].includes(node.op))
-    throw refuse("moments are of the inputs of MatMul, Gemm and Conv");
-  const left = constant(a) && !constant(b);
-  if (!left && !constant(b)) throw refuse("neither operand is an initialiser");
-  const data = left ? b! : a!;
-  const half = graph.initializers.get(left ? a! : b!)!.type === "float16";
-  const flag = (name: string): boolean => {
-    const found = node.attributes[name];
-    return found?.kind === "int" && Number(found.value) !== 0;
-  };
-  if (node.op === "Conv") {
-    if (left) throw refuse("its weight is data");
-    return { key, node, where, data, half, lies: graph.initializers.get(b!)!.dims };
-  }
-  const columns = node.op === "Gemm" ? (left ? !flag("transB") : flag("transA")) : left;
-  return { key, node, where, data, half, lies: columns ? "columns" : "rows" };
-}
-
-/** Every how-manieth row, or position along each axis of a Conv, is taken of each factor's data. */
-type Steps = readonly number[];
-
-/** By the first sample's sizes. */
-async function stepsFor(
-  graph: Graph,
-  factors: readonly Factor[],
-  samples: Samples,
-  { engine, threads, enoughRows = usualRows }: MomentsOptions,
-): Promise<Steps[]> {
-  const value = (f: Factor): string => (typeof f.lies === "string" ? f.data : f.key);
-  const d = withOutputs(graph, factors.map(value));
-  const e = new Emitter(d, "float32", "moments/");
-  const shapes = factors.map((f) => e.op("Shape", [value(f)]));
-  d.outputs = shapes.map((name) => ({ name, type: "undefined", shape: null }));
-  const session = await engine.load(d, { threads: threads ?? 1 });
-  try {
-    const run = await session.run(samples.feeds(0));
-    return factors.map((f, i) => {
-      const dims = Array.from(run[shapes[i]!]!.data as BigInt64Array, Number);
-      const size = dims.reduce((p, x) => p * x, 1);
-      const conv = typeof f.lies !== "string";
-      const k = conv
-        ? (f.lies as readonly number[]).slice(1).reduce((p, x) => p * x, 1)
-        : dims.at(f.lies === "rows" ? -1 : -2)!;
-      const rows = conv ? size / dims[1]! : size / k;
-      const wanted = Math.max(fewestRows, enoughRows(k) / samples.length);
-      const spare = Math.max(1, Math.floor(rows / wanted));
-      if (!conv) return [spare];
-      return hasAutoPad(f.node) ? dims.slice(2).map(() => 1) : spreadOver(dims.length - 2, spare);
-    });
-  } finally {
-    await session.release();
-  }
-}
-/** As even steps along `axes` axes as have a product of at most `most`, the larger ones last. */
-function spreadOver(axes: number, most: number): number[] {
-  const each = Math.floor(most ** (1 / axes) + 1e-9);
-  const steps = Array<number>(axes).fill(each);
-  for (let a = axes - 1; a >= 0 && (each + 1) ** (axes - a) * each ** a <= most; a--) steps[a] = each + 1;
-  return steps;
-}
-function hasAutoPad({ attributes: { auto_pad: pad } }: Node): boolean {
-  return pad?.kind === "string" && pad.value !== "NOTSET" && pad.value !== "VALID";
+  const typeOf = (name: string) => types.get(name) ?? null;
+  const record = recordOf(node);
+  if (!record?.unroll) throw refuse("moments are of the inputs of products with a constant");
+  const weight = ([1, 0] as const).find((i) => graph.initializers.has(node.inputs[i] ?? ""));
+  if (weight === undefined) throw refuse("neither operand is an initialiser");
+  const place = { node, opset: opsetOf(graph, node.domain), x: node.inputs.map(typeOf) };
+  const as = record.unroll(siteOf(record, place), weight);
+  if (!as) throw refuse("it is no plain product of matrices");
+  const shape = typeOf(key)?.shape;
+  const known = shape?.every((d) => typeof d === "number");
+  const columns = known ? sizeOf(shape as readonly number[]) / as.groups / as.outputs : 1;
+  const half = graph.initializers.get(node.inputs[weight]!)!.type === "float16";
+  const every = Math.max(1, Math.floor(columns / enough(as.inputs)));
+  return { key, where, data: node.inputs[1 - weight]!, half, as, every };
 }
 
 /** Appends what gives [g k k], [g k] and the number of rows [1]. */
-function emit(e: Emitter, f: Factor, steps: Steps): { products: string; sums: string; rows: string } {
-  const x = f.half ? e.cast(f.data, "float32") : f.data;
-  // [n g k r]: columns of k, then those of all n beside one another.
-  const columns = typeof f.lies === "string" ? vectors(e, x, f.lies, steps[0]!) : patches(e, x, f, f.lies, steps);
-  const all = e.reshape(e.transpose(columns, [1, 2, 0, 3]), [0, 0, -1]);
+function emit(e: Emitter, { data, half, as, every }: Factor): { products: string; sums: string; rows: string } {
+  const x = as.x(e, half ? e.cast(data, "float32") : data, every);
   return {
-    products: e.op("MatMul", [all, e.transpose(all, [0, 2, 1])]),
-    sums: e.reduceSum(all, [2]),
-    rows: e.op("Gather", [e.op("Shape", [all]), e.ints([2])], { axis: 0 }),
+    products: e.op("MatMul", [x, e.transpose(x, [0, 2, 1])]),
+    sums: e.reduceSum(x, [2]),
+    rows: e.op("Gather", [e.op("Shape", [x]), e.ints([2])], { axis: 0 }),
   };
-}
-
-/** [1 1 k r] */
-function vectors(e: Emitter, x: string, lies: "rows" | "columns", step: number): string {
-  const every = (v: string, axis: number): string =>
-    step === 1 ? v : e.op("Slice", [v, e.ints([0]), e.ints([Number.MAX_SAFE_INTEGER]), e.ints([axis]), e.ints([step])]);
-  if (lies === "rows") {
-    const rows = every(e.op("Flatten", [x], { axis: -1 }), 0);
-    return e.op("Unsqueeze", [e.transpose(rows, [1, 0]), e.ints([0, 1])]);
-  }
-  // [.., k, r] -> [n, k, r] -> [n, 1, k, r]
-  const shape = e.op("Shape", [x]);
-  const last = e.op("Slice", [shape, e.ints([-2]), e.ints([Number.MAX_SAFE_INTEGER])]);
-  const batched = e.op("Reshape", [x, e.op("Concat", [e.ints([-1, 1]), last], { axis: 0 })]);
-  return every(batched, 3);
-}
-
-/** [n g k r]: a Conv whose kernels each pick one element of the window. */
-function patches(e: Emitter, x: string, { node, where }: Factor, weight: readonly number[], steps: Steps): string {
-  const [, perGroup, ...kernel] = weight as [number, number, ...number[]];
-  const attribute = node.attributes.group;
-  const groups = attribute?.kind === "int" ? Number(attribute.value) : 1;
-  const channels = groups * perGroup;
-  const window = kernel.reduce((p, d) => p * d, 1);
-  const pick = new Float32Array(channels * window * window);
-  for (let c = 0; c < channels; c++) for (let k = 0; k < window; k++) pick[(c * window + k) * window + k] = 1;
-  const kernels = e.constant(floats(pick, [channels * window, 1, ...kernel]), "pick");
-  const { strides, pads, dilations, auto_pad } = node.attributes;
-  if (strides && strides.kind !== "ints") throw new PareError(`${where}: its strides are no integers`);
-  const given = strides?.value.map(Number) ?? kernel.map(() => 1);
-  const picked = e.op("Conv", [x, kernels], {
-    group: channels,
-    kernel_shape: kernel,
-    strides: given.map((s, i) => s * steps[i]!),
-    ...(pads ? { pads } : {}),
-    ...(dilations ? { dilations } : {}),
-    ...(auto_pad ? { auto_pad } : {}),
-  });
-  return e.reshape(picked, [0, groups, perGroup * window, -1]);
 }

@@ -5,7 +5,7 @@ import type { Unrolled } from "../ops/record.js";
 import { raiseOpset } from "../passes/raise-opset.js";
 import type { Measure, Question } from "./measure.js";
 import { observe } from "./observe.js";
-import { placeIn, unroll } from "./unroll.js";
+import { placeIn, unrolled } from "./unroll.js";
 import { valuesOf } from "./weight-values.js";
 
 /** By weight: sum over the samples and positions of the squares of its inputs, [g k]. */
@@ -18,11 +18,11 @@ async function inputPowers(q: Question): Promise<Map<string, { readonly as: Unro
     { ...q, graph },
     (g) => {
       const names = layers.flatMap((layer) => {
-        const as = unroll(g, layer);
+        const as = unrolled(layer);
         if (!as) return [];
         read.push(layer.weight);
         powers.set(layer.weight, { as, sums: new Float64Array(as.groups * as.inputs) });
-        return [g.op("ReduceSumSquare", [as.x, g.ints([2])], { keepdims: 0 })];
+        return [g.op("ReduceSumSquare", [as.x(g, layer.node.inputs[0]!, 1), g.ints([2])], { keepdims: 0 })];
       });
       return names;
     },

@@ -5,7 +5,7 @@ import type { Engine } from "../engine/engine.js";
 import type { Emitter } from "../graph/emit.js";
 import type { Graph } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
-import { unroll } from "../importance/unroll.js";
+import { unrolled } from "../importance/unroll.js";
 import type { Unrolled } from "../ops/record.js";
 import type { Advance } from "./advance.js";
 
@@ -46,23 +46,22 @@ export async function momentsOf(
   open: ReadonlySet<string>,
   wanted: (g: Emitter) => string,
 ): Promise<Moments | null> {
-  let as: Unrolled | null = null;
+  const as = unrolled(layer);
+  if (!as) return null;
   const sums: Float64Array[] = [];
-  const inputs = sizeOf(layer.dims.filter((_, d) => !layer.kept[d]));
   const shape = layer.site.y[0]?.shape?.slice(1).filter((_, d) => d + 1 !== layer.channelAxis) ?? [""];
   const positions = shape.every((d) => typeof d === "number") ? sizeOf(shape) : 1;
-  const every = Math.max(1, Math.floor((positions * advance.length) / enoughPositions(inputs)));
+  const every = Math.max(1, Math.floor((positions * advance.length) / enoughPositions(as.inputs)));
   const emit = (g: Emitter): string[] => {
-    as = unroll(g, { ...layer, node: { ...layer.node, outputs: [wanted(g)] } }, every);
-    if (!as) return [];
-    const columns = g.transpose(as.x, [0, 2, 1]);
+    const [x, y] = [as.x(g, layer.node.inputs[0]!, every), as.y(g, wanted(g), every)];
+    const columns = g.transpose(x, [0, 2, 1]);
     return [
-      g.op("MatMul", [as.x, columns]),
-      g.op("MatMul", [as.y, columns]),
-      g.reduceSum(as.x, [2]),
-      g.reduceSum(as.y, [2]),
-      g.op("ReduceSumSquare", [as.y, g.ints([2])], { keepdims: 0 }),
-      g.cast(g.op("Shape", [as.x], { start: 2 }), "float32"),
+      g.op("MatMul", [x, columns]),
+      g.op("MatMul", [y, columns]),
+      g.reduceSum(x, [2]),
+      g.reduceSum(y, [2]),
+      g.op("ReduceSumSquare", [y, g.ints([2])], { keepdims: 0 }),
+      g.cast(g.op("Shape", [x], { start: 2 }), "float32"),
     ];
   };
   await advance.observe(graph, open, emit, (values) => {
@@ -70,7 +69,6 @@ export async function momentsOf(
       accumulate((sums[k] ??= new Float64Array(data.length)), data as Float32Array);
     });
   });
-  if (!as) return null;
   return { as, count: sums[5]![0]!, xx: sums[0]!, yx: sums[1]!, x: sums[2]!, y: sums[3]!, yy: sums[4]! };
 }
 function accumulate(to: Float64Array, from: Float32Array): void {

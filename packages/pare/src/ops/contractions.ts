@@ -69,21 +69,16 @@ const gemm = op<GemmAttributes>({
     opset < 7 ? raiseBroadcast(g, node, opset, s) : "same",
   rewrite: "none needed",
   fold: inexact,
-  unroll: (g, s, x, y, every) => {
-    const w = s.x[1]?.shape;
+  unroll: (s, weight) => {
+    const w = s.x[weight]?.shape;
     const { transA, transB, alpha, beta } = s.a;
     if (alpha !== 1 || beta !== 1 || !w?.every((d) => typeof d === "number")) return null;
-    const [inputs, outputs] = (transB ? [w[1], w[0]] : w) as readonly number[];
-    const column = (name: string, rows: number, turn: boolean) =>
+    const transposed = weight === 1 ? !transB : transA;
+    const [inputs, outputs] = (transposed ? w : [w[1], w[0]]) as readonly [number, number];
+    const matrix = (rows: number, turn: boolean) => (g: Emitter, name: string, every: number) =>
       g.reshape(g.everyOf(turn ? g.transpose(name, [1, 0]) : name, [1], [every]), [1, rows, -1]);
-    return {
-      groups: 1,
-      inputs: inputs!,
-      outputs: outputs!,
-      x: column(x, inputs!, !transA),
-      y: column(y, outputs!, true),
-      transposed: !transB,
-    };
+    const x = matrix(inputs, weight === 1 ? !transA : transB);
+    return { groups: 1, inputs, outputs, transposed, x, y: matrix(outputs, weight === 1) };
   },
 });
 
@@ -114,20 +109,16 @@ const matmul = op({
   raise: "same",
   rewrite: "none needed",
   fold: inexact,
-  unroll: (g, s, x, y, every) => {
-    const w = s.x[1]?.shape;
+  unroll: (s, weight) => {
+    const [w, data] = [s.x[weight]?.shape, s.x[1 - weight]?.shape];
     if (w?.length !== 2 || !w.every((d) => typeof d === "number")) return null;
-    const [inputs, outputs] = w as readonly number[];
-    const column = (name: string, rows: number) =>
-      g.reshape(g.transpose(g.everyOf(g.reshape(name, [-1, rows]), [0], [every]), [1, 0]), [1, rows, -1]);
-    return {
-      groups: 1,
-      inputs: inputs!,
-      outputs: outputs!,
-      x: column(x, inputs!),
-      y: column(y, outputs!),
-      transposed: true,
+    if (weight === 0 && (data?.length ?? 0) < 2) return null;
+    const [inputs, outputs] = (weight === 1 ? w : [w[1], w[0]]) as readonly [number, number];
+    const matrix = (rows: number) => (g: Emitter, name: string, every: number) => {
+      const lines = g.reshape(weight === 1 ? name : swapped(g, name, data!.length), [-1, rows]);
+      return g.reshape(g.transpose(g.everyOf(lines, [0], [every]), [1, 0]), [1, rows, -1]);
     };
+    return { groups: 1, inputs, outputs, transposed: weight === 1, x: matrix(inputs), y: matrix(outputs) };
   },
 });
 

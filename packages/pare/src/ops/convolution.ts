@@ -132,33 +132,37 @@ const conv = op<ConvAttributes>({
 });
 
 /** x's windows as columns: a depthwise Conv whose kernels hold a single 1. It strides further where not every window is wanted. */
-function unroll(g: Emitter, s: Site<ConvAttributes>, x: string, y: string, every: number): Unrolled | null {
-  const [data, w] = [s.x[0]?.shape, s.x[1]?.shape];
-  const channels = data?.[1];
-  if (typeof channels !== "number" || !w?.every((d) => typeof d === "number")) return null;
-  const [all, perGroup, ...kernel] = w as readonly number[];
-  const { group } = s.a;
+function unroll(s: Site<ConvAttributes>, weight: 0 | 1): Unrolled | null {
+  const w = s.x[1]?.shape;
+  if (weight !== 1 || !w?.every((d) => typeof d === "number")) return null;
+  const [all, perGroup, ...kernel] = w as readonly [number, number, ...number[]];
+  const { group, window } = s.a;
   const taps = sizeOf(kernel);
-  const single = new Float32Array(channels * taps * taps);
-  for (let i = 0; i < channels * taps; i++) single[i * taps + (i % taps)] = 1;
-  // Pads that depend on the strides would put the windows elsewhere.
-  const padded = s.a.window.autoPad === "SAME_UPPER" || s.a.window.autoPad === "SAME_LOWER";
-  const steps = padded ? kernel.map(() => 1) : evenSteps(kernel.length, every);
-  const strides = steps.map((step, d) => step * (s.a.window.strides?.[d] ?? 1));
-  const windows = g.fresh("windows");
-  g.push({
-    ...s.node,
-    name: windows,
-    inputs: [x, g.constant(floats(single, [channels * taps, 1, ...kernel]), "taps")],
-    outputs: [windows],
-    attributes: { ...s.node.attributes, group: attribute(channels), strides: attribute(strides) },
-  });
+  const channels = group * perGroup;
+  const [inputs, outputs] = [perGroup * taps, all / group];
   const axes = kernel.map((_, d) => d + 2);
-  const perm = [1, 0, ...axes];
-  const matrix = (name: string, rows: number): string => g.reshape(g.transpose(name, perm), [group, rows, -1]);
-  const [inputs, outputs] = [perGroup! * taps, all! / group];
-  const answers = g.everyOf(y, axes, steps);
-  return { groups: group, inputs, outputs, x: matrix(windows, inputs), y: matrix(answers, outputs), transposed: false };
+  // Pads that depend on the strides would put the windows elsewhere.
+  const padded = window.autoPad === "SAME_UPPER" || window.autoPad === "SAME_LOWER";
+  const stepsOf = (every: number) => (padded ? kernel.map(() => 1) : evenSteps(kernel.length, every));
+  const matrix = (g: Emitter, name: string, rows: number): string =>
+    g.reshape(g.transpose(name, [1, 0, ...axes]), [group, rows, -1]);
+  const x = (g: Emitter, data: string, every: number): string => {
+    const single = new Float32Array(channels * taps * taps);
+    for (let i = 0; i < channels * taps; i++) single[i * taps + (i % taps)] = 1;
+    const strides = stepsOf(every).map((step, d) => step * (window.strides?.[d] ?? 1));
+    const windows = g.fresh("windows");
+    g.push({
+      ...s.node,
+      name: windows,
+      inputs: [data, g.constant(floats(single, [channels * taps, 1, ...kernel]), "taps")],
+      outputs: [windows],
+      attributes: { ...s.node.attributes, group: attribute(channels), strides: attribute(strides) },
+    });
+    return matrix(g, windows, inputs);
+  };
+  const y = (g: Emitter, output: string, every: number): string =>
+    matrix(g, g.everyOf(output, axes, stepsOf(every)), outputs);
+  return { groups: group, inputs, outputs, transposed: false, x, y };
 }
 /** As even steps along `axes` axes as have a product of at most `most`, the larger ones last. */
 function evenSteps(axes: number, most: number): number[] {

@@ -150,17 +150,19 @@ export interface TrainingSite {
   drop(mask: DropoutMask): void;
 }
 
-/** A layer as one matrix product per group, Y [g o n] = W [g o k] X [g k n], without its bias. Nodes are emitted for x and y; nothing reads those that are not used. */
+/** A layer as one matrix product per group, Y [g o n] = W [g o k] X [g k n], without its bias. */
 export interface Unrolled {
   readonly groups: number;
   /** k. */
   readonly inputs: number;
   /** o. */
   readonly outputs: number;
-  readonly x: string;
-  readonly y: string;
   /** The weight's elements lie as [k o] (of one group) instead of [g o k]. */
   readonly transposed: boolean;
+  /** Appends what gives X from the layer's data, of about one column in `every`. */
+  readonly x: (g: Emitter, data: string, every: number) => string;
+  /** The same columns of Y, from the layer's output. */
+  readonly y: (g: Emitter, output: string, every: number) => string;
 }
 
 /** Every facet is required: leaving one out is a compile error. */
@@ -202,8 +204,8 @@ export interface Operator<A = unknown> {
   readonly moves?: "first" | "all";
   /** How the node behaves in training, where that differs: pushes what stands in its place. */
   readonly train?: (node: Node, t: TrainingSite) => void;
-  /** A contraction of data (input 0) with a weight (input 1) as matrix products, of about one column in `every`: see Unrolled. null where this node is none. */
-  readonly unroll?: (g: Emitter, s: Site<A>, x: string, y: string, every: number) => Unrolled | null;
+  /** A contraction of data with a weight, which of the first two inputs this is, as matrix products. null where this node is none. */
+  readonly unroll?: (s: Site<A>, weight: 0 | 1) => Unrolled | null;
   /** Reshape, Expand: the number in the target (input 1) that keeps the input's own length. */
   readonly keeps?: 0 | 1;
   /** Control flow only: what the inputs of each body carry, by attribute name. Asked again with `results`, until nothing changes. */

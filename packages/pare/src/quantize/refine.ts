@@ -2,11 +2,12 @@
 import { type Moments, secondMoments } from "../calibrate/moments.js";
 import type { Samples } from "../data/samples.js";
 import { PareError } from "../graph/error.js";
-import type { Graph, Node } from "../graph/graph.js";
-import { float32sOf, sizeOf } from "../graph/tensor.js";
+import type { Graph } from "../graph/graph.js";
+import { float32sOf } from "../graph/tensor.js";
 import { correctBiases } from "../methods/quantize/bias-correction.js";
 import { type GptqOptions, gptq } from "../methods/quantize/gptq.js";
 import { hqq } from "../methods/quantize/hqq.js";
+import { recordOf } from "../ops/registry.js";
 import { weightGrid } from "../quantization/grid.js";
 import type { CodeType, Format, Grid, QuantizedTensor } from "../quantization/plan.js";
 import { gridOfWeight } from "../quantization/weight-grid.js";
@@ -144,21 +145,11 @@ function productsOf(net: Graph, wiring: Wiring, { choices }: Attempt): Product[]
     const weight = wiring.constants.get(at.node.inputs[1] ?? "");
     const alone = wiring.readers.get(at.node.inputs[1] ?? "")?.length === 1;
     if (!choice || whole.includes(choice.format) || !weight || !alone || at.body !== net) return [];
-    const product = reading(at.node, weight.tensor.dims);
-    return product && product.inputs <= mostInputs ? [{ at, ...product }] : [];
+    const site = wiring.siteOf(at);
+    const as = site && recordOf(at.node)?.unroll?.(site, 1);
+    if (!as || as.inputs > mostInputs) return [];
+    return [{ at, inputs: as.inputs, options: { inputAxis: as.transposed ? 0 : 1, groups: as.groups } }];
   });
-}
-/** How a product reads its weight. */
-function reading({ op, domain, attributes }: Node, dims: readonly number[]): Omit<Product, "at"> | null {
-  const int = (name: string): number => (attributes[name]?.kind === "int" ? Number(attributes[name].value) : 0);
-  if (domain !== "") return null;
-  if (op === "Conv")
-    return { inputs: sizeOf(dims.slice(1)), options: { inputAxis: 1, groups: Math.max(1, int("group")) } };
-  if (dims.length !== 2) return null;
-  const last = op === "Gemm" && int("transB") !== 0;
-  return op === "Gemm" || op === "MatMul"
-    ? { inputs: dims[last ? 1 : 0]!, options: { inputAxis: last ? 1 : 0 } }
-    : null;
 }
 function inPortions(products: readonly Product[]): Product[][] {
   const portions: Product[][] = [];
