@@ -82,7 +82,7 @@ const lasso = {
   train: { epochs: 20, batchSize: 64, learningRate: 0.02, clipNorm: 5, softTargets: null },
   finetune: { epochs: 10, batchSize: 64, learningRate: 0.01, clipNorm: 5, softTargets: null },
 };
-const tucker = { target: { macs: 0.4 }, train: { epochs: 5, learningRate: 0.01, clipNorm: 5 } };
+const tucker = { target: { macs: 0.5 }, train: { epochs: 5, learningRate: 0.01, clipNorm: 5 } };
 
 export const lenet5: Readonly<Record<string, Row>> = {
   "lenet5-apoz": row(

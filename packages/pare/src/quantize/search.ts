@@ -188,29 +188,28 @@ export async function searchIntegers(
     if (better(best, found.best, 0.1)) found = { bench, best };
     told(found, `ranges by ${ranges}`);
   }
-  found = {
-    bench,
-    best: await relieve(bench, found.best, patience, (best) => told({ bench, best }, "layers in float")),
-  };
-  return found;
+  const relieved = await relieve(bench, found.best, patience, (best) => told({ bench, best }, "layers in float"));
+  return { bench, best: await worthier(bench, found.best, relieved) };
 }
 
 /** All operators that have integer kernels, or products alone: by accuracy and time. */
 async function operators(bench: Workbench, all: Judged): Promise<Judged> {
   const choices = integerChoices(bench.candidates, "core");
   const same = [...all.attempt.choices].every(([key, c]) => choices.get(key)?.format === c.format);
-  if (same || !bench.samples) return all;
-  const core = await bench.judge({ ...all.attempt, choices });
-  const worth = (j: Judged, ms: number) => Math.min(goodDb, db(j)) - halfTimeDb * Math.log2(ms);
-  const gain = (allMs: number, coreMs: number) => worth(core, coreMs) - worth(all, allMs);
-  const seen = [all.verdict.runMs, core.verdict.runMs] as const;
-  const sure = Math.min(...seen) > sureMs && Math.abs(gain(...seen)) > halfTimeDb * Math.log2(sureRatio);
-  if (sure) return gain(...seen) > 0 ? core : all;
-  const [allMs, coreMs] = await timesOf(
+  if (same) return all;
+  return worthier(bench, all, await bench.judge({ ...all.attempt, choices }));
+}
+
+/** The plan whose accuracy is worth its time, by both timed in turn; the first of equals. */
+async function worthier(bench: Workbench, first: Judged, second: Judged): Promise<Judged> {
+  if (first === second || !bench.samples) return first;
+  const plans = [first, second];
+  const times = await timesOf(
     bench,
-    [all, core].map((best) => ({ bench, best })),
+    plans.map((best) => ({ bench, best })),
   );
-  return gain(allMs!, coreMs!) > 0 ? core : all;
+  const [a, b] = plans.map((j, i) => Math.min(goodDb, db(j)) - halfTimeDb * Math.log2(times[i]!));
+  return b! > a! ? second : first;
 }
 
 /** All of a measurement of times, unless runs take longer than this over five times the number of plans. */
