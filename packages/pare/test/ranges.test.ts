@@ -17,10 +17,9 @@ function statisticsOf(x: readonly number[], bins = 2048): Statistics {
   const [first, last] = [Math.round(min / width), Math.round(max / width)];
   const counts = new Float64Array(last - first + 1);
   for (const v of x) counts[Math.round(v / width) - first]!++;
-  const mean = x.reduce((a, b) => a + b, 0) / x.length;
   const power = x.reduce((a, b) => a + b * b, 0) / x.length;
   const histogram = { low: (first - 0.5) * width, high: (last + 0.5) * width, counts };
-  return { min, max, count: x.length, mean, power, histogram, channels: null };
+  return { min, max, count: x.length, power, histogram, channels: null };
 }
 const random = randomFrom(5);
 const normal = (): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());

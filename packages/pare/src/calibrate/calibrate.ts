@@ -20,7 +20,7 @@ export interface CalibrateOptions {
 /** Elements that a histogram samples of a value, over all samples: every one where a value has no more. */
 const enoughElements = 2 ** 18;
 /** Of one sample at least this many, and of one run of all values together at most that many. */
-const fewestPerSample = 2 ** 12;
+const fewestPerSample = 2 ** 11;
 const mostPerRun = 2 ** 21;
 /** Samples share a run while the values watched in it have no more elements than this. */
 const elementsPerRun = 2 ** 20;
@@ -28,7 +28,7 @@ const mostSamplesPerRun = 32;
 
 /**
  * Statistics by name of every wanted value, those within If, Loop and Scan too; a value that no sample ever computed (a branch never taken)
- * is absent. Extremes, mean and power are of all elements; a histogram is of all elements of small values, and of evenly spaced ones of large
+ * is absent. Extremes and power are of all elements; a histogram is of all elements of small values, and of evenly spaced ones of large
  * values, a quarter of a million and more in all. Its bins are at least as many as asked for, 0 in the middle of one; it is null for values that
  * are infinite somewhere. Throws PareError where there are no samples, a sample does not fit, or a value is not a number
  * (names sample and node); throws the signal's reason where that is aborted.

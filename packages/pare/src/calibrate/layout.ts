@@ -21,7 +21,7 @@ export interface Probe {
 }
 
 /**
- * How a report reads, from first to last. A value: size; then, without channels, its smallest, largest, sum and sum of squares, or with them
+ * How a report reads, from first to last. A value: size; then, without channels, its smallest, largest and sum of squares, or with them
  * the number c of channels and c of each; then, where it is sampled, the number of elements taken and these (NaN: none). Rounds of a loop:
  * their number, then a report for each.
  */

@@ -29,9 +29,9 @@ export interface Observed {
   readonly sampling: { readonly step: string; readonly most: string };
 }
 
-const reductions = ["ReduceMin", "ReduceMax", "ReduceSum", "ReduceSumSquare"] as const;
+const reductions = ["ReduceMin", "ReduceMax", "ReduceSumSquare"] as const;
 /** Reductions of no elements. */
-const ofNothing = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0] as const;
+const ofNothing = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0] as const;
 
 /**
  * The graph without its outputs, and with reductions of every wanted value where it is: those of a body are an output more of its node, past
@@ -226,9 +226,7 @@ class Observer {
     const shaped = last ? e.op("Flatten", [x], { axis: -1 }) : e.reshape(x, [...Array<number>(axis + 1).fill(0), -1]);
     const axes = last ? [0] : [...Array(axis).keys(), axis + 1];
     return reductions.map((op) =>
-      this.#opset >= (op === "ReduceSum" ? 13 : 18)
-        ? e.op(op, [shaped, e.ints(axes)], { keepdims: 0 })
-        : e.op(op, [shaped], { axes, keepdims: 0 }),
+      this.#opset >= 18 ? e.op(op, [shaped, e.ints(axes)], { keepdims: 0 }) : e.op(op, [shaped], { axes, keepdims: 0 }),
     );
   }
 

@@ -7,11 +7,10 @@ export interface Reading {
   readonly size: number;
   readonly min: number;
   readonly max: number;
-  readonly sum: number;
   /** Sum of squares. */
   readonly power: number;
-  /** Smallest, largest, sum and sum of squares by channel. */
-  readonly channels: readonly [Float32Array, Float32Array, Float32Array, Float32Array] | null;
+  /** Smallest, largest and sum of squares by channel. */
+  readonly channels: readonly [Float32Array, Float32Array, Float32Array] | null;
   readonly sample: Float32Array | null;
 }
 
@@ -30,11 +29,11 @@ export function readReport(data: Float32Array, { layout }: Observed): Map<Probe,
       }
       const { probe } = part;
       const size = next();
-      const reductions = probe.wanted.channels === undefined ? [next(), next(), next(), next()] : null;
+      const reductions = probe.wanted.channels === undefined ? [next(), next(), next()] : null;
       const channels = reductions ? null : readChannels(take, next());
-      const [min, max, sum, power] = reductions ?? whole(channels!);
+      const [min, max, power] = reductions ?? whole(channels!);
       const sample = probe.place >= 0 ? take(next()) : null;
-      const reading = { size, min: min!, max: max!, sum: sum!, power: power!, channels, sample };
+      const reading = { size, min: min!, max: max!, power: power!, channels, sample };
       const list = out.get(probe);
       if (list) list.push(reading);
       else out.set(probe, [reading]);
@@ -48,11 +47,9 @@ const readChannels = (take: (length: number) => Float32Array, c: number): Readin
   take(c),
   take(c),
   take(c),
-  take(c),
 ];
-const whole = ([min, max, sum, power]: NonNullable<Reading["channels"]>): number[] => [
+const whole = ([min, max, power]: NonNullable<Reading["channels"]>): number[] => [
   min.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
   max.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
-  sum.reduce((a, b) => a + b, 0),
   power.reduce((a, b) => a + b, 0),
 ];

@@ -22,11 +22,10 @@ export class Sum {
   #largest = 0;
   #min = Number.POSITIVE_INFINITY;
   #max = Number.NEGATIVE_INFINITY;
-  #sum = 0;
   #power = 0;
   /** Null once the value was infinite. */
   #tally: Tally | null;
-  #channels: { min: Float32Array; max: Float32Array; sum: Float64Array; power: Float64Array } | null = null;
+  #channels: { min: Float32Array; max: Float32Array; power: Float64Array } | null = null;
 
   constructor(readonly probe: Probe) {
     const { histogram } = probe.wanted;
@@ -62,19 +61,17 @@ export class Sum {
     this.count += r.size;
     this.#min = Math.min(this.#min, r.min);
     this.#max = Math.max(this.#max, r.max);
-    this.#sum += r.sum;
     this.#power += r.power;
     if (!Number.isFinite(r.min) || !Number.isFinite(r.max)) this.#tally = null;
     if (r.sample) this.#tally?.add(r.sample, r.min, r.max);
     if (r.channels) this.#addChannels(r.channels);
   }
 
-  #addChannels([min, max, sum, power]: NonNullable<Reading["channels"]>): void {
+  #addChannels([min, max, power]: NonNullable<Reading["channels"]>): void {
     const { length } = min;
     this.#channels ??= {
       min: new Float32Array(length).fill(Number.POSITIVE_INFINITY),
       max: new Float32Array(length).fill(Number.NEGATIVE_INFINITY),
-      sum: new Float64Array(length),
       power: new Float64Array(length),
     };
     const c = this.#channels;
@@ -86,7 +83,6 @@ export class Sum {
     for (let i = 0; i < length; i++) {
       c.min[i] = Math.min(c.min[i]!, min[i]!);
       c.max[i] = Math.max(c.max[i]!, max[i]!);
-      c.sum[i]! += sum[i]!;
       c.power[i]! += power[i]!;
     }
   }
@@ -100,14 +96,12 @@ export class Sum {
       min,
       max,
       count,
-      mean: this.#sum / count,
       power: this.#power / count,
       histogram: this.#tally?.histogram(min, max, probe.wanted.histogram!) ?? null,
       channels: c && {
         axis: probe.wanted.channels!,
         min: c.min,
         max: c.max,
-        mean: Float32Array.from(c.sum, (s) => s / each),
         power: Float32Array.from(c.power, (s) => s / each),
       },
     };

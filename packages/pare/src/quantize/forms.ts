@@ -76,7 +76,6 @@ function scaledBy(s: Statistics, { axes, ids }: Spread, factor: (id: number) => 
       ...s,
       min: s.min * f,
       max: s.max * f,
-      mean: s.mean * f,
       power: s.power * f * f,
       histogram: null,
       channels: null,
@@ -85,15 +84,13 @@ function scaledBy(s: Statistics, { axes, ids }: Spread, factor: (id: number) => 
   const c = s.channels;
   if (axes.length > 1 || !c || c.axis !== axes[0] || c.min.length !== ids.length) return null;
   const by = (list: Float32Array, exponent: 1 | 2): Float32Array => list.map((x, k) => x * factor(ids[k]!) ** exponent);
-  const [min, max, mean, power] = [by(c.min, 1), by(c.max, 1), by(c.mean, 1), by(c.power, 2)];
-  const meanOf = (list: Float32Array): number => list.reduce((sum, x) => sum + x, 0) / list.length;
+  const [min, max, power] = [by(c.min, 1), by(c.max, 1), by(c.power, 2)];
   return {
     min: min.reduce((a, b) => Math.min(a, b)),
     max: max.reduce((a, b) => Math.max(a, b)),
     count: s.count,
-    mean: meanOf(mean),
-    power: meanOf(power),
+    power: power.reduce((sum, x) => sum + x, 0) / power.length,
     histogram: null,
-    channels: { axis: c.axis, min, max, mean, power },
+    channels: { axis: c.axis, min, max, power },
   };
 }
