@@ -33,55 +33,25 @@ export interface LeftLayer {
   readonly node: string;
   readonly why: string;
 }
-type Found = Omit<LinearLayer, "name" | "node" | "tensor" | "dims" | "from" | "to" | "bias"> & {
-  readonly biasInput: number;
-};
+type Form = Pick<LinearLayer, "weight" | "takesBias" | "kernel" | "window">;
 
-/** How each operator lays its weight out: a description, or why the node is no such layer. */
+/** How each operator lays its weight out: a description, or why the node is no such layer. `w`: a row for each index of its first axis. */
 const forms: Readonly<
-  Record<string, (node: Node, w: Matrix, dims: readonly number[], opset: number) => Found | string>
+  Record<string, (node: Node, w: Matrix, dims: readonly number[], opset: number) => Form | string>
 > = {
   Conv: (node, w, dims, opset) => {
     const group = new Attributes(node, opset).int("group", 1);
     if (group !== 1) return `its ${group} groups are a factorization already`;
     const { group: _, kernel_shape: __, ...window } = node.attributes;
-    return {
-      weight: w,
-      takesBias: true,
-      biasInput: 2,
-      inputs: dims[1]!,
-      outputs: dims[0]!,
-      kernel: dims.slice(2),
-      window,
-    };
+    return { weight: w, takesBias: true, kernel: dims.slice(2), window };
   },
   Gemm: (node, w, _, opset) => {
     const a = new Attributes(node, opset);
     if (a.int("transA", 0) !== 0) return "it reads its input transposed";
     if (a.float("alpha", 1) !== 1 || a.float("beta", 1) !== 1) return "its alpha or beta is not 1";
-    const weight = a.int("transB", 0) ? w : transpose(w);
-    return {
-      weight,
-      takesBias: opset >= 7,
-      biasInput: 2,
-      inputs: weight.cols,
-      outputs: weight.rows,
-      kernel: [],
-      window: {},
-    };
+    return { weight: a.int("transB", 0) ? w : transpose(w), takesBias: opset >= 7, kernel: [], window: {} };
   },
-  MatMul: (_, w) => {
-    const weight = transpose(w);
-    return {
-      weight,
-      takesBias: false,
-      biasInput: 9,
-      inputs: weight.cols,
-      outputs: weight.rows,
-      kernel: [],
-      window: {},
-    };
-  },
+  MatMul: (_, w) => ({ weight: transpose(w), takesBias: false, kernel: [], window: {} }),
 };
 
 /** Layers in the order of the nodes, and the other nodes with weights, each with its reason. */
@@ -121,25 +91,27 @@ function layerAt(graph: Graph, inferred: Inferred, node: Node, name: string): Li
   const [x, y] = [lengths(node.inputs[0]!), lengths(node.outputs[0]!)];
   const fixed = [x, y].every((s) => s?.every((d) => typeof d === "number"));
   if (!fixed) return "the lengths of its input are not known";
-  const bias = biasOf(graph, node, found);
+  const { rows: outputs, cols } = found.weight;
+  const bias = biasOf(graph, node, outputs);
   if (typeof bias === "string") return bias;
-  const { biasInput: _, ...rest } = found;
   const positions = (s: readonly number[]) => (found.kernel.length ? s.slice(2) : s.slice(0, -1));
   return {
-    ...rest,
+    ...found,
     name,
     node,
     tensor: node.inputs[1]!,
     dims,
     bias,
+    inputs: cols / sizeOf(found.kernel),
+    outputs,
     from: positions(x as number[]),
     to: positions(y as number[]),
   };
 }
 
-/** The constant added to every output channel; null: none. */
-function biasOf(graph: Graph, node: Node, { biasInput, outputs }: Found): Float64Array | null | string {
-  const name = node.inputs[biasInput];
+/** The constant added to every output channel, input 2; null: none. */
+function biasOf(graph: Graph, node: Node, outputs: number): Float64Array | null | string {
+  const name = node.inputs[2];
   if (!name) return null;
   const tensor = graph.initializers.get(name);
   if (tensor?.type !== "float32") return "its bias is computed while running";

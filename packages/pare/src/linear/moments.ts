@@ -5,6 +5,7 @@ import type { Engine, NDArray } from "../engine/engine.js";
 import { Emitter } from "../graph/emit.js";
 import { type Draft, draft, feeds, type Graph } from "../graph/graph.js";
 import { floats, sizeOf } from "../graph/tensor.js";
+import { recordOf } from "../ops/registry.js";
 import { dropDeadNodes } from "../passes/drop-dead-nodes.js";
 import type { LinearLayer } from "./layers.js";
 import { addScaled, dot, type Matrix, matrix, multiply, rowOf } from "./matrix.js";
@@ -43,7 +44,7 @@ export function targetOf(graph: Graph, layer: LinearLayer, shapeOf: (name: strin
   const readers = graph.nodes.filter((n) => n.inputs.includes(output));
   const [sum] = readers;
   if (readers.length !== 1 || graph.outputs.some((v) => v.name === output)) return own;
-  if (sum!.op !== "Add" || sum!.domain !== "") return own;
+  if (!recordOf(sum!)?.sums || sum!.inputs.length !== 2) return own;
   const other = sum!.inputs.find((x) => x !== output);
   if (!other || graph.initializers.has(other) || shapeOf(other) !== shapeOf(output)) return own;
   return { value: sum!.outputs[0]!, other };
