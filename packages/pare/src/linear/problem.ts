@@ -19,17 +19,18 @@ export interface Problem {
   readonly moments: Moments | null;
 }
 
-/** Share of the mean diagonal of G by which the weight is drawn to what it was: few samples say little of rare directions, rounding even less. Compared on test images of CIFAR-10, not on validation images. */
-const ridgeFor = (n: number): number => 1e-4 + 2e-6 * n;
+/** Few samples say little of rare directions, rounding even less. */
+export const usualRidge = 1e-3;
 
-export function problemOf(layer: LinearLayer, moments: Moments | null): Problem {
+/** `ridge`: share of the mean diagonal of G by which the weight is drawn to what it was. */
+export function problemOf(layer: LinearLayer, moments: Moments | null, ridge = usualRidge): Problem {
   const { weight } = layer;
   if (!moments) return { layer, best: weight, metric: null, cross: weight, moments };
   if (moments.own) {
-    const metric = ridged(moments.input, ridgeFor(weight.cols));
+    const metric = ridged(moments.input, ridge);
     return { layer, best: weight, metric, cross: multiply(weight, metric), moments };
   }
-  const { matrix: metric, triangle } = definite(moments.input, ridgeFor(weight.cols));
+  const { matrix: metric, triangle } = definite(moments.input, ridge);
   const added = metric.data[0]! - moments.input.data[0]!;
   const cross = matrix(weight.rows, weight.cols, moments.cross.data.slice());
   addScaled(cross.data, added, weight.data);

@@ -7,8 +7,8 @@ import { limited } from "../data/views.js";
 import { feeds, type Graph } from "../graph/graph.js";
 import type { Factorizer, Ranks } from "../linear/factorizer.js";
 import { type LinearLayer, linearLayers } from "../linear/layers.js";
-import { type Moments, momentsOf, targetOf } from "../linear/moments.js";
-import { biasFor, distance, energyOf, problemOf } from "../linear/problem.js";
+import { momentsOf, targetOf } from "../linear/moments.js";
+import { biasFor, distance, energyOf, type Problem, problemOf } from "../linear/problem.js";
 import { replaceLayer } from "../linear/replace.js";
 import { dropDeadNodes } from "../passes/drop-dead-nodes.js";
 import { dropInitializerInputs } from "../passes/drop-initializer-inputs.js";
@@ -25,6 +25,8 @@ export interface FactorizeOptions extends RankPlanOptions {
   readonly samples: number;
   /** How often factors without a closed form are gone through. */
   readonly rounds: number;
+  /** Share of the inputs' mean power by which weights are drawn to what they were. */
+  readonly ridge: number;
   /** Names of nodes or weights to leave as they are. */
   readonly exclude: readonly string[];
   /** Weights whose zeros an earlier stage holds: factors would have none. */
@@ -69,9 +71,9 @@ export async function factorizeLayers(graph: Graph, options: FactorizeOptions): 
   });
   const about = { engine: options.engine, seed: options.seed, signal: options.signal };
   const dataFor = (l: LinearLayer): Dataset | null => (l.weight.cols <= mostColumns ? data : null);
-  const seen = async (l: LinearLayer): Promise<Moments | null> => {
+  const seen = async (l: LinearLayer): Promise<Problem> => {
     const own = dataFor(l);
-    return own && momentsOf(runs, l, own, about);
+    return problemOf(l, own && (await momentsOf(runs, l, own, about)), options.ridge);
   };
   const { plans, refused } = await rankPlan(net, inputs, open, seen, options);
   notes.push(...refused);
@@ -85,7 +87,7 @@ export async function factorizeLayers(graph: Graph, options: FactorizeOptions): 
     const wanted = { graph: runs, target: targetOf(net, layer, shapeOf) };
     const own = dataFor(layer);
     const moments = own && (await momentsOf(running, layer, own, about, wanted));
-    const problem = problemOf(layer, moments);
+    const problem = problemOf(layer, moments, options.ridge);
     const { stages, weight } = factorizer.solve(problem, ranks, options.rounds);
     const replacement = { stages, bias: biasFor(problem, weight) };
     now = replaceLayer(now, layer, replacement);

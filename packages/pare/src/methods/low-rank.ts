@@ -3,6 +3,7 @@ import { z } from "zod";
 import { PareError } from "../graph/error.js";
 import type { Graph } from "../graph/graph.js";
 import type { Factorizer } from "../linear/factorizer.js";
+import { usualRidge } from "../linear/problem.js";
 import { type FactorizedLayer, factorizeLayers } from "./factorize-layers.js";
 import { epochsOf, fineTune, ratio, trainingOf } from "./fine-tune.js";
 import { type Method, type MethodResult, method, type Tools } from "./method.js";
@@ -43,6 +44,11 @@ export const lowRankOptions = z.strictObject({
     .boolean()
     .default(true)
     .describe("least error of the answers on the data; else least error of the weights"),
+  ridge: z
+    .number()
+    .nonnegative()
+    .default(usualRidge)
+    .describe("weight of staying as it is, times the mean power of the layer's inputs"),
   measure: z
     .boolean()
     .default(true)
@@ -87,6 +93,7 @@ export async function lowRankStage(
     data: o.dataAware ? tools.data : null,
     samples: o.samples,
     rounds: o.rounds,
+    ridge: o.ridge,
     exclude: o.exclude,
     pruned: new Set(masks.keys()),
     measure: o.measure,

@@ -3,8 +3,7 @@ import { PareError } from "../graph/error.js";
 import { evidenceRank } from "../linear/evidence-rank.js";
 import type { Factorizer, Ranks } from "../linear/factorizer.js";
 import { type LinearLayer, layerMacs } from "../linear/layers.js";
-import type { Moments } from "../linear/moments.js";
-import { type Problem, problemOf } from "../linear/problem.js";
+import type { Problem } from "../linear/problem.js";
 import { stageSize, stagesMacs } from "../linear/replace.js";
 import type { StageTimes } from "./stage-times.js";
 
@@ -30,13 +29,12 @@ export interface LayerChoices {
 
 /** `factorizers`: those that do not refuse the layer. `times` null: time does not count. `ranksFor`: the ranks to consider. */
 export async function choicesFor(
-  layer: LinearLayer,
-  moments: Moments | null,
+  problem: Problem,
   times: StageTimes | null,
   factorizers: readonly Factorizer[],
   ranksFor: (factorizer: Factorizer, layer: LinearLayer) => readonly Ranks[],
 ): Promise<LayerChoices> {
-  const problem = problemOf(layer, moments);
+  const { layer } = problem;
   const alone = {
     macs: layerMacs(layer),
     parameters: layer.weight.data.length,

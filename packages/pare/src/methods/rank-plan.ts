@@ -9,7 +9,7 @@ import { nearestNames } from "../graph/nearest-names.js";
 import { quote } from "../graph/quote.js";
 import type { Factorizer, Ranks } from "../linear/factorizer.js";
 import type { LinearLayer } from "../linear/layers.js";
-import type { Moments } from "../linear/moments.js";
+import type { Problem } from "../linear/problem.js";
 import { allocate } from "./allocate-ranks.js";
 import { type Note, targetNote } from "./method.js";
 import {
@@ -50,12 +50,12 @@ export interface Plan {
   readonly choice: RankChoice;
 }
 
-/** `seen`: moments of a layer's inputs in the original graph; asked for one layer at a time. Throws PareError (usage) for ranks that do not fit. */
+/** `seen`: what a layer does in the original graph; asked for one layer at a time. Throws PareError (usage) for ranks that do not fit. */
 export async function rankPlan(
   graph: Graph,
   inputs: Dims,
   layers: readonly LinearLayer[],
-  seen: (layer: LinearLayer) => Promise<Moments | null>,
+  seen: (layer: LinearLayer) => Promise<Problem>,
   options: RankPlanOptions,
 ): Promise<{ readonly plans: readonly Plan[]; readonly refused: readonly Note[] }> {
   const { goal } = options;
@@ -83,7 +83,7 @@ export async function rankPlan(
     const exact = (f: Factorizer, l: LinearLayer) => exactRanks(asked!, f, l);
     const ranksFor = asked ? exact : goal.kind === "vbmf" ? evidenceRanks : rankGrid;
     const about = fitting.length > 0 ? fitting : able;
-    const found = await choicesFor(layer, await seen(layer), asked ? null : times, about, ranksFor);
+    const found = await choicesFor(await seen(layer), asked ? null : times, about, ranksFor);
     if (found.why !== null) refuse(layer, found.why);
     else if (asked) plans.push({ layer, alone: found.alone, choice: leastLoss(found.choices) });
     else open.push(found);
