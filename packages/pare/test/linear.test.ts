@@ -226,6 +226,19 @@ test("the error of a truncated SVD is the root of the sum of the dropped squared
   }
 });
 
+test("the goal is what is best on the data, drawn to the weight by the ridge", () => {
+  const { layer } = single(cases[0]!);
+  const moments = momentsFor(layer, 21, 0.3);
+  const { data, cols: n } = moments.input;
+  const power = Array.from({ length: n }, (_, i) => data[i * n + i]!).reduce((a, b) => a + b) / n;
+  for (const ridge of [1e-3, 0.1, 10]) {
+    const { best } = problemOf(layer, moments, ridge);
+    const drawn = (w: Matrix, to: Matrix) => to.data.map((v, i) => v + ridge * power * w.data[i]!);
+    const off = farthest(drawn(best, multiply(best, moments.input)), drawn(layer.weight, moments.cross));
+    assert.ok(off < 1e-8 * (1 + ridge) * power, `ridge ${ridge}: ${off}`);
+  }
+});
+
 test("what is known of the inputs makes answers better, and more rounds never worse", () => {
   const { layer } = single(cases[0]!);
   const ranks = { svd: [3], tucker2: [3, 3], spatial: [4], cp: [7], separable: [1] };

@@ -46,7 +46,7 @@ export const lowRankOptions = z.strictObject({
     .describe("least error of the answers on the data; else least error of the weights"),
   ridge: z
     .number()
-    .nonnegative()
+    .min(1e-9)
     .default(usualRidge)
     .describe("weight of staying as it is, times the mean power of the layer's inputs"),
   measure: z
