@@ -12,7 +12,7 @@ import { type Choice, type Choices, type Judged, stored, type Workbench } from "
 
 /** Accuracy beyond this is as good as perfect: speed decides. */
 const goodDb = 40;
-/** Where the network does this well as it is, other forms of it are not tried. */
+/** Where the network does this well as it is, other forms of it are not tried, and what is gained beyond weighs half against time. */
 const wellDb = 30;
 /** What halving the time is worth, in dB. */
 const halfTimeDb = 6;
@@ -86,7 +86,7 @@ export function uniformChoices(
 
 /** Static integers with less than this are of no use to most networks. */
 const uselessDb = 8;
-/** With less than this they give way to what is faster than float and much more accurate. */
+/** With less than this the first layers are tried in float, and other formats even where integers are clearly faster. */
 const fairDb = 25;
 /** Times that differ by less are equal. */
 const sameTime = 1.05;
@@ -121,12 +121,11 @@ export async function instead(
   const chance = Math.max(unchangedMs!, ms[1]!) / floatMs;
   const bestDb = db(found.best);
   const others = judged.map((best, i) => ({ best, ms: ms[i]!, format: named[i]! }));
-  const worth = (o: (typeof others)[number]) => db(o.best) - halfTimeDb * Math.log2(o.ms);
-  for (const { best, ms, format } of others.sort((a, b) => worth(b) - worth(a))) {
+  for (const { best, ms, format } of others.sort((a, b) => worth(b.best, b.ms) - worth(a.best, a.ms))) {
     const gain = Math.min(goodDb, db(best)) - Math.min(goodDb, bestDb);
     const takes =
       (gain > 1 && (chance * ms < sameTime * bestMs! || bestDb < uselessDb)) ||
-      (gain > 6 && bestDb < fairDb && sameTime * chance * ms < floatMs) ||
+      (chance * ms < floatMs && worth(best, chance * ms) > worth(found.best, bestMs!) + 1) ||
       (gain > -1 && bestMs! > sameTime * chance * floatMs && sameTime * chance * ms < bestMs!);
     if (!takes) continue;
     const other = { bench: plain, best };
@@ -144,6 +143,11 @@ function dynamicShare(bench: Workbench): number {
 }
 
 export const db = (j: Judged): number => j.verdict.contrastDb ?? 200;
+/** Accuracy against time, in dB: more is better. */
+function worth(judged: Judged, ms: number): number {
+  const beyond = Math.max(0, Math.min(goodDb, db(judged)) - wellDb);
+  return Math.min(wellDb, db(judged)) + beyond / 2 - halfTimeDb * Math.log2(ms);
+}
 export const better = (a: Judged, b: Judged, by = 0): boolean => db(a) > db(b) + by;
 
 /** Another form of the network: as its extremes tell at once, and with histograms. */
@@ -208,7 +212,7 @@ async function worthier(bench: Workbench, first: Judged, second: Judged): Promis
     bench,
     plans.map((best) => ({ bench, best })),
   );
-  const [a, b] = plans.map((j, i) => Math.min(goodDb, db(j)) - halfTimeDb * Math.log2(times[i]!));
+  const [a, b] = plans.map((j, i) => worth(j, times[i]!));
   return b! > a! ? second : first;
 }
 
