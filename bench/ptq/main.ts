@@ -22,7 +22,7 @@ import { roundings } from "./int4.js";
 import { type Model, models } from "./models.js";
 import { type Predictions, predict, snrDb } from "./predict.js";
 import { feedsOf } from "./sources/carry.js";
-import { root } from "./sources/places.js";
+import { root, shared } from "./sources/places.js";
 import type { Recording, Sample } from "./sources/samples.js";
 import { type Entry, every, type Measured, type Results, roundingTable, table } from "./table.js";
 
@@ -90,8 +90,8 @@ async function predictions(model: Model, data: DataModule, graph: Graph): Promis
   }
 }
 
-const bytesOf = (path: string): number =>
-  [path, `${path}.data`].reduce((sum, p) => sum + (existsSync(p) ? statSync(p).size : 0), 0);
+const bytesOf = (path: string, beside: readonly string[] = []): number =>
+  [path, `${path}.data`, ...beside.map(shared)].reduce((sum, p) => sum + (existsSync(p) ? statSync(p).size : 0), 0);
 const rounded = (values: Record<string, number>): Record<string, number> =>
   Object.fromEntries(Object.entries(values).map(([name, v]) => [name, Math.round(v * 1e5) / 1e5]));
 
@@ -156,7 +156,7 @@ async function measure(
   const entry: Entry = {
     score: model.score ?? null,
     peers: model.peers ?? false,
-    float: { ...before?.float, sizeBytes: bytesOf(path), ...scores },
+    float: { ...before?.float, sizeBytes: bytesOf(path, model.beside), ...scores },
     files: { ...before?.files },
     load: Math.round(loadavg()[0]! * 10) / 10,
   };

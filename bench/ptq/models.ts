@@ -22,6 +22,8 @@ export interface Model {
   readonly name: string;
   /** The float model's file; made first where it is a variation. Throws where it is absent. */
   readonly path: () => string | Promise<string>;
+  /** Files in the folder of shared data that hold its weights. */
+  readonly beside?: readonly string[];
   /** Its module in data/; null: it is quantized without data. */
   readonly data: string | null;
   readonly carry?: Carry;
@@ -102,15 +104,16 @@ const compared: readonly Model[] = [
 ];
 
 const others: readonly Model[] = [
-  { name: "resnet20-cifar external data", path: model("resnet20-cifar.extdata"), data: "cct", ...agreement },
-  { name: "squeezenet_fp16", path: model("squeezenet_fp16"), data: "squeezenet" },
   {
-    name: "ultraface simplified",
-    path: model("ultraface_rfb_320_simplified"),
-    data: "ultraface",
-    scores: boxScores,
-    score: "boxF1",
+    name: "resnet20-cifar external data",
+    path: model("resnet20-cifar.extdata"),
+    beside: ["models/resnet20-cifar.weights.bin"],
+    data: "cct",
+    ...agreement,
   },
+  { name: "squeezenet_fp16", path: model("squeezenet_fp16"), data: "squeezenet" },
+  // Its boxes are offsets that are still to be decoded: no score of boxes.
+  { name: "ultraface simplified", path: model("ultraface_rfb_320_simplified"), data: "ultraface" },
   { name: "PP-OCR angles", path: ocr("ch_ppocr_mobile_v2.0_cls_infer"), data: "ocr-cls", ...agreement },
   { name: "silero_vad_16k_op15", path: silero("silero_vad_16k_op15"), ...speech },
   { name: "silero_vad_op18_ifless", path: silero("silero_vad_op18_ifless"), ...speech },

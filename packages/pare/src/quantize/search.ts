@@ -86,7 +86,7 @@ export function uniformChoices(
 
 /** Static integers with less than this are of no use to most networks. */
 const uselessDb = 8;
-/** With less than this the first layers are tried in float, and other formats even where integers are clearly faster. */
+/** With less than this the first layers are tried in float, and other formats even where integers are clearly faster; with as much those may replace integers slower than float. */
 const fairDb = 25;
 /** Times that differ by less are equal. */
 const sameTime = 1.05;
@@ -126,7 +126,7 @@ export async function instead(
     const takes =
       (gain > 1 && (chance * ms < sameTime * bestMs! || bestDb < uselessDb)) ||
       (chance * ms < floatMs && worth(best, chance * ms) > worth(found.best, bestMs!) + 1) ||
-      (gain > -1 && bestMs! > sameTime * chance * floatMs && sameTime * chance * ms < bestMs!);
+      ((gain > -1 || db(best) >= fairDb) && bestMs! > sameTime * chance * floatMs && sameTime * chance * ms < bestMs!);
     if (!takes) continue;
     const other = { bench: plain, best };
     told(other, format);
