@@ -14,10 +14,11 @@ import { reducedRange } from "./quantization/reduced-range.js";
 import { assumedOf, carriedStates } from "./quantize/carried-states.js";
 import { type formats, layerFacts, limitFacts, missed, type QuantizationFacts, widest } from "./quantize/facts.js";
 import { equalised, smoothed } from "./quantize/forms.js";
+import { instead } from "./quantize/instead.js";
 import { accurateEnough, fastEnough, type Limits, smallEnough } from "./quantize/limits.js";
 import { Patience } from "./quantize/patience.js";
 import { refine } from "./quantize/refine.js";
-import { type FormBenches, instead, type Searched, searchIntegers, uniformChoices } from "./quantize/search.js";
+import { type FormBenches, type Searched, searchIntegers, uniformChoices } from "./quantize/search.js";
 import { emptyMemory, type Memory, Workbench } from "./quantize/workbench.js";
 import { simplify } from "./simplify.js";
 

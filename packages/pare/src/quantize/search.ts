@@ -11,9 +11,11 @@ import type { Patience } from "./patience.js";
 import { type Choice, type Choices, type Judged, stored, type Workbench } from "./workbench.js";
 
 /** Accuracy beyond this is as good as perfect: speed decides. */
-const goodDb = 40;
+export const goodDb = 40;
 /** Where the network does this well as it is, other forms of it are not tried, and what is gained beyond weighs half against time. */
 const wellDb = 30;
+/** With less than this the first layers are tried in float. */
+export const fairDb = 25;
 /** What halving the time is worth, in dB. */
 const halfTimeDb = 6;
 /** A layer stays in float arithmetic where that gains at least this, in dB, and this much per share of the network's multiplications. */
@@ -84,67 +86,9 @@ export function uniformChoices(
   return choices;
 }
 
-/** Static integers with less than this are of no use to most networks. */
-const uselessDb = 8;
-/** With less than this the first layers are tried in float, and other formats even where integers are clearly faster; with as much those may replace integers slower than float. */
-const fairDb = 25;
-/** Times that differ by less are equal. */
-const sameTime = 1.05;
-/** Times seen while plans were judged may be wrong by this factor against one another; those below `sureMs` by more. */
-const sureRatio = 1.2;
-const sureMs = 0.5;
-/** Where less of the multiplications than this could go to integers with ranges measured while running, that is no faster than float. */
-const leastDynamic = 0.2;
-
-/**
- * Integers with ranges that are measured while running, and weights alone in eight bits: instead of static integers where those lose too much,
- * gain no time over float, or are neither faster nor more accurate.
- */
-export async function instead(
-  plain: Workbench,
-  found: Searched,
-  told: (found: Searched, what: string) => void,
-): Promise<Searched> {
-  if (!plain.samples) return found;
-  const { runMs } = found.best.verdict;
-  const faster = runMs > sureMs && runMs * sureRatio < plain.reference!.runMs;
-  // Weights alone, computed with in float, are no faster than float: no match for integers that are, and good enough.
-  if (faster && db(found.best) >= fairDb && dynamicShare(plain) < leastDynamic) return found;
-  const named = ["dynamic", "weights8"] as const;
-  const judged: Judged[] = [];
-  for (const format of named)
-    judged.push(await plain.judge({ choices: uniformChoices(plain.candidates, format), ranges: "min-max" }));
-  const plans = judged.map((best) => ({ bench: plain, best }));
-  const [unchangedMs, bestMs, ...ms] = await timesOf(plain, [null, found, ...plans]);
-  // Weights alone in eight bits are float when it runs: two measurements of one thing. What differs between them is chance, and no less is a gain.
-  const floatMs = Math.min(unchangedMs!, ms[1]!);
-  const chance = Math.max(unchangedMs!, ms[1]!) / floatMs;
-  const bestDb = db(found.best);
-  const others = judged.map((best, i) => ({ best, ms: ms[i]!, format: named[i]! }));
-  for (const { best, ms, format } of others.sort((a, b) => worth(b.best, b.ms) - worth(a.best, a.ms))) {
-    const gain = Math.min(goodDb, db(best)) - Math.min(goodDb, bestDb);
-    const takes =
-      (gain > 1 && (chance * ms < sameTime * bestMs! || bestDb < uselessDb)) ||
-      (chance * ms < floatMs && worth(best, chance * ms) > worth(found.best, bestMs!) + 1) ||
-      ((gain > -1 || db(best) >= fairDb) && bestMs! > sameTime * chance * floatMs && sameTime * chance * ms < bestMs!);
-    if (!takes) continue;
-    const other = { bench: plain, best };
-    told(other, format);
-    return other;
-  }
-  return found;
-}
-
-/** Of the network's multiplications, the part that can go to integers with ranges measured while running. */
-function dynamicShare(bench: Workbench): number {
-  const shares = sharesOf(bench);
-  const choices = uniformChoices(bench.candidates, "dynamic");
-  return [...choices].reduce((sum, [key, c]) => sum + (c.format === "dynamic" ? (shares.get(key) ?? 0) : 0), 0);
-}
-
 export const db = (j: Judged): number => j.verdict.contrastDb ?? 200;
 /** Accuracy against time, in dB: more is better. */
-function worth(judged: Judged, ms: number): number {
+export function worth(judged: Judged, ms: number): number {
   const beyond = Math.max(0, Math.min(goodDb, db(judged)) - wellDb);
   return Math.min(wellDb, db(judged)) + beyond / 2 - halfTimeDb * Math.log2(ms);
 }
@@ -292,7 +236,7 @@ async function freeFront(
 }
 
 /** Share of the network's multiplications by layer. */
-function sharesOf(bench: Workbench): Map<string, number> {
+export function sharesOf(bench: Workbench): Map<string, number> {
   const macs = macsOf(bench.net, infer(bench.net));
   const total = macs.reduce((a, b) => a + b, 0) || 1;
   return new Map(bench.net.nodes.map((n, i) => [n.outputs.find(Boolean) ?? "", macs[i]! / total]));
