@@ -14,21 +14,22 @@ import { splits as cifar10, original } from "./resnet20.js";
 const images = 4000;
 const seed = 1;
 
-/** Methods whose defaults are compared, all of them unless said; of others the rows that are there stay. */
+/** Parts of the questions that are asked, all of them unless said; of others the rows that are there stay. */
 const named = process.argv.slice(2);
 const log = (line: string): void => console.error(line);
 const [colours, digits] = [await cifar10(seed), await mnist(seed)];
 /** Sparse and narrow enough that something is lost. */
 const networks = [
-  { name: "ResNet-20", graph: await original(), data: colours, sparsity: 0.7, macs: 0.48 },
+  { name: "ResNet-20", graph: await original(), data: colours, sparsity: 0.7, macs: 0.48, left: [0.5, "half"] },
   {
     name: "LeNet-5",
     graph: await denseNet(digits, { seed, workers: 2, checkpoint: "", log }),
     data: digits,
     sparsity: 0.95,
     macs: 0.2,
+    left: [0.2, "a fifth of"],
   },
-];
+] as const;
 
 interface Question {
   readonly about: string;
@@ -36,7 +37,7 @@ interface Question {
   readonly common: object;
   readonly values: Readonly<Record<string, readonly (number | string)[]>>;
 }
-const questions = ({ name, sparsity, macs }: (typeof networks)[number]): readonly Question[] => [
+const questions = ({ name, sparsity, macs, left }: (typeof networks)[number]): readonly Question[] => [
   {
     about: `${name}: SparseGPT, ${100 * sparsity} %`,
     method: "sparsegpt",
@@ -50,11 +51,11 @@ const questions = ({ name, sparsity, macs }: (typeof networks)[number]): readonl
     values: { ridge: [0.01, 0.03, 0.1, 0.3] },
   },
   ...(["spatial", "tucker2"] as const).map((method) => ({
-    about: `${name}: ${method} at half the MACs`,
+    about: `${name}: ${method} at ${left[1]} the MACs`,
     method,
     // Times would differ from run to run.
-    common: { target: { macs: 0.5 }, measure: false, train: { epochs: 0 } },
-    values: { ridge: [0.0001, 0.001, 0.01, 0.1] },
+    common: { target: { macs: left[0] }, measure: false, train: { epochs: 0 } },
+    values: { ridge: [0.0001, 0.001, 0.01, 0.1, 1] },
   })),
 ];
 
@@ -67,13 +68,14 @@ for (const network of networks) {
   const validation = limited(data.validation, images);
   const judged = async (g: typeof graph) => (await evaluate(g, validation, { engine: ortNode })).top1;
   originals[network.name] = await judged(graph);
-  for (const { about, method, common, values } of questions(network)) {
-    if (named.length > 0 && !named.includes(method)) {
-      rows.push(...known.filter((row) => row.about === about));
-      continue;
-    }
+  for (const { about, method, common, values } of questions(network))
     for (const [option, list] of Object.entries(values))
       for (const value of list) {
+        const question = `${about}: ${option} ${value}`;
+        if (named.length > 0 && !named.some((part) => question.includes(part))) {
+          rows.push(...known.filter((row) => row.about === about && row.option === option && row.value === value));
+          continue;
+        }
         const options = { ...common, [option]: value };
         const o = { options, data: data.train, seed };
         const done =
@@ -82,9 +84,8 @@ for (const network of networks) {
             : await prune(graph, { ...o, method });
         const top1 = await judged(done.graph);
         rows.push({ about, option, value, top1 });
-        log(`${about}: ${option} ${value}: ${(100 * top1).toFixed(2)} %`);
+        log(`${question}: ${(100 * top1).toFixed(2)} %`);
       }
-  }
 }
 const found: Comparisons = { images, originals, rows };
 writeFileSync(out, `${JSON.stringify(found, null, 1)}\n`);

@@ -20,7 +20,7 @@ export interface Problem {
 }
 
 /** Few samples say little of rare directions, rounding even less. */
-export const usualRidge = 1e-3;
+export const usualRidge = 0.1;
 
 /** `ridge`: share of the mean diagonal of G by which the weight is drawn to what it was. */
 export function problemOf(layer: LinearLayer, moments: Moments | null, ridge = usualRidge): Problem {
