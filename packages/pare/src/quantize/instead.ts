@@ -39,7 +39,9 @@ export async function instead(
     const moreAccurate = gain > 1 && (chance * ms < sameTime * bestMs! || bestDb < uselessDb);
     const worthMore = chance * ms < floatMs && worth(best, chance * ms) > worth(found.best, bestMs!) + 1;
     const integersAreSlow = bestMs! > sameTime * chance * floatMs && sameTime * chance * ms < bestMs!;
-    if (!moreAccurate && !worthMore && !(integersAreSlow && (gain > -1 || db(best) >= fairDb))) continue;
+    // Weights alone, still without the codes and biases that integers have been given, will be more accurate with them.
+    const accurateEnough = gain > -1 || format === "weights8";
+    if (!moreAccurate && !worthMore && !(integersAreSlow && accurateEnough)) continue;
     const other = { bench: plain, best };
     told(other, format);
     return other;
