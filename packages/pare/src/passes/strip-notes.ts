@@ -1,4 +1,4 @@
-/** Graph -> the same graph without what only costs bytes: doc strings, and declared types of inner names where Pare infers them itself. */
+/** Graph -> the same graph without what only costs bytes: doc strings and metadata of its parts, such as an exporter's stack traces, and declared types of inner names where Pare infers them itself. */
 import type { Graph, Node, Subgraph } from "../graph/graph.js";
 import { withBodies } from "../graph/scope.js";
 import { recordOf } from "../ops/registry.js";
@@ -23,11 +23,9 @@ function stripBody(body: Subgraph): Subgraph {
     values,
   };
 }
-/** Unknown fields stay; a doc string goes. */
+/** Unknown fields stay; doc strings and metadata go. */
 function withoutDoc<T extends { readonly extra?: unknown }>(thing: T): T {
-  const extra = thing.extra as { docString?: string } | undefined;
-  if (!extra?.docString) return thing;
-  const { docString: _, ...rest } = extra;
-  const { extra: __, ...bare } = thing;
+  const { extra, ...bare } = thing;
+  const { docString: _, metadataProps: __, ...rest } = (extra ?? {}) as Record<string, unknown>;
   return (Object.keys(rest).length > 0 ? { ...bare, extra: rest } : bare) as T;
 }
