@@ -1,7 +1,7 @@
 /** What --data names and a graph enter, samples as the graph takes them leave: one run each, of one shape or of many. */
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import type { NDArray, TypedArray } from "../engine/engine.js";
+import { heldBytes, type NDArray } from "../engine/engine.js";
 import { PareError } from "../graph/error.js";
 import { feeds, type Graph, type Value } from "../graph/graph.js";
 import type { Dataset } from "./dataset.js";
@@ -112,7 +112,7 @@ function kept(fitted: (i: number) => Fitted): (i: number) => Fitted {
     const before = known.get(i);
     if (before) return before;
     const made = fitted(i);
-    for (const { array } of made.values()) bytes += (array.data as TypedArray).byteLength;
+    for (const { array } of made.values()) bytes += heldBytes(array);
     if (bytes > keptBytes) return made;
     // The data may write its next sample into the same array.
     const own = [...made].map(

@@ -20,6 +20,9 @@ export interface NDArray {
   readonly data: TypedArray | string[];
 }
 
+/** Bytes that an array holds on to; of strings, about. */
+export const heldBytes = ({ data }: NDArray): number => (Array.isArray(data) ? 64 * data.length : data.byteLength);
+
 export interface SessionOptions {
   /** Intra-op threads; 1 unless told otherwise, so that results do not depend on the machine. */
   readonly threads?: number;

@@ -1,7 +1,7 @@
 /** A network whose weights are settled in the order of its nodes: at every step nodes that boil values down enter; what they give is handed on, batch by batch. */
 import { fit } from "../data/fit.js";
 import { spread } from "../data/views.js";
-import type { NDArray } from "../engine/engine.js";
+import { heldBytes, type NDArray } from "../engine/engine.js";
 import { Emitter } from "../graph/emit.js";
 import { draft, feeds, type Graph, type Node } from "../graph/graph.js";
 import { readCounts, readNames } from "../graph/scope.js";
@@ -121,7 +121,5 @@ export class Advance {
   }
 }
 
-function bytesOf(values: Values): number {
-  const sizeOf = ({ data }: NDArray): number => (Array.isArray(data) ? 64 * data.length : data.byteLength);
-  return [...values.values()].flat().reduce((sum, array) => sum + sizeOf(array), 0);
-}
+const bytesOf = (values: Values): number =>
+  [...values.values()].flat().reduce((sum, array) => sum + heldBytes(array), 0);

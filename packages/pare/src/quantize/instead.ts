@@ -12,7 +12,7 @@ const sureMs = 0.5;
 /** Where less of the multiplications than this could go to integers with ranges measured while running, that is no faster than float. */
 const leastDynamic = 0.2;
 
-/** Throws the signal's reason where that is aborted. */
+/** `plain`: the network as it is, in which the others are tried; `found` comes back where neither is worth more. Throws the signal's reason where that is aborted. */
 export async function instead(
   plain: Workbench,
   found: Searched,

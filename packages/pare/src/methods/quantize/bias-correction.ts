@@ -198,8 +198,9 @@ function placeOf(at: Placed, wiring: Wiring): Place | null {
     return factor === 0 ? null : { key, value: key, rank, axis, channels, reader: at, input: 2, factor };
   }
   const [only, ...others] = wiring.readers.get(key) ?? [];
-  const alone = only && others.length === 0 && only.at.node.op === "Add" && !wiring.leaving.has(key);
-  if (!alone || !fits(only.at.node.inputs[1 - only.input]!)) return null;
+  const alone = only && others.length === 0 && !wiring.leaving.has(key);
+  if (!alone || !recordOf(only.at.node)?.sums || only.at.node.inputs.length !== 2) return null;
+  if (!fits(only.at.node.inputs[1 - only.input]!)) return null;
   return { key, value: only.at.key, rank, axis, channels, reader: only.at, input: 1 - only.input, factor: 1 };
 }
 /** Whether a contraction adds its third input to the product. */
