@@ -3,9 +3,9 @@ import { type Finished, finish } from "./compress/finish.js";
 import { type CompressOptions, type Job, jobOf } from "./compress/job.js";
 import { measure } from "./compress/measure.js";
 import type { Outcome } from "./compress/outcome.js";
-import { toolsFor } from "./compress/tools.js";
 import type { Graph } from "./graph/graph.js";
 import { methodOf } from "./methods/registry.js";
+import { toolsFor } from "./methods/tools.js";
 import { evaluate } from "./train/evaluate.js";
 import { suspectPixels } from "./train/suspect-pixels.js";
 
@@ -20,14 +20,14 @@ export async function compress(graph: Graph, options: CompressOptions): Promise<
   if (hint) job.log(hint);
   for (const [index, stage] of job.stages.entries()) {
     options.signal?.throwIfAborted();
-    const outcome = (await job.saved.load(index)) ?? (await run(job, index, outcomes));
+    const outcome = (await job.unfinished.load<Outcome>(`stage-${index}`)) ?? (await run(job, index, outcomes));
     job.log(
       `${stage.name}: ${outcome.facts.nonzero} values left, validation error ${(100 * outcome.validationError).toFixed(2)} %`,
     );
     outcomes.push(outcome);
   }
   const finished = await finish(job, outcomes);
-  await job.saved.discard();
+  await job.unfinished.discard();
   return finished;
 }
 
@@ -38,7 +38,8 @@ async function run(job: Job, index: number, before: readonly Outcome[]): Promise
   const dense = before[0]?.graph ?? job.start.graph;
   const started = performance.now();
   const limit = before[0] && job.maxDrop !== null ? before[0].validationError + job.maxDrop : null;
-  const { tools, finished } = toolsFor(job.workplace(index, limit), dense, last.constraints);
+  const place = { unfinished: job.unfinished, stage: String(index) };
+  const { tools, finished } = toolsFor(job.workplace(index), { dense, constraints: last.constraints, limit, place });
   const result = id === null ? { graph: last.graph, notes: [] } : await methodOf(id)!.apply(last.graph, options, tools);
   const outcome: Outcome = {
     graph: result.graph,
@@ -48,7 +49,7 @@ async function run(job: Job, index: number, before: readonly Outcome[]): Promise
     history: result.history ?? [],
     notes: result.notes,
   };
-  await job.saved.save(index, outcome);
+  await job.unfinished.save(`stage-${index}`, outcome);
   await finished();
   return outcome;
 }

@@ -13,7 +13,7 @@ import type { FactorizedLayer } from "./methods/factorize-layers.js";
 import { type LowRankInput, lowRankOptions, lowRankStage } from "./methods/low-rank.js";
 import { factorizers, foreseeable } from "./methods/low-rank-auto.js";
 import type { Note } from "./methods/method.js";
-import { type AloneOptions, parsedOptions, toolsAlone } from "./methods/tools-alone.js";
+import { type AloneOptions, parsedOptions, toolsAlone } from "./methods/tools.js";
 import type { EpochMetrics } from "./train/options.js";
 
 export type FactorizeMethod = "auto" | Factorizer["id"];
@@ -56,7 +56,7 @@ export async function factorize(graph: Graph, o: FactorizeOptions = {}): Promise
   const wanted = o.method ?? "auto";
   const chosen = wanted === "auto" ? foreseeable : factorizers.filter((f) => f.id === wanted);
   const options = parsedOptions(lowRankOptions, o.options ?? {}, "factorize");
-  const result = await lowRankStage(graph, options, toolsAlone(graph, engine, o), chosen);
+  const result = await lowRankStage(graph, options, await toolsAlone(graph, engine, o, [wanted, options]), chosen);
   if (result.layers.length === 0)
     throw new PareError(
       `no layer of this model pays to be factorised:${result.notes.map((n) => `\n  ${n.node}: ${n.why}`).join("") || " it has no layers of weights"}`,

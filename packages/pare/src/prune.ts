@@ -18,7 +18,7 @@ import { growingMethod } from "./methods/prune/growing.js";
 import { magnitude } from "./methods/prune/magnitude.js";
 import { sparsegpt } from "./methods/prune/sparsegpt.js";
 import { structured } from "./methods/prune/structured.js";
-import { type AloneOptions, parsedOptions, toolsAlone } from "./methods/tools-alone.js";
+import { type AloneOptions, parsedOptions, toolsAlone } from "./methods/tools.js";
 import { liftConstants } from "./passes/lift-constants.js";
 
 const methods = { magnitude, sparsegpt, structured, "group-lasso": groupLassoMethod, growing: growingMethod };
@@ -68,7 +68,11 @@ export async function prune(input: Graph, o: PruneOptions): Promise<Pruned> {
           .join(", ")}`,
         "usage",
       );
-  const { graph: pruned, notes } = await method.apply(graph, options as never, toolsAlone(graph, engine, o));
+  const { graph: pruned, notes } = await method.apply(
+    graph,
+    options as never,
+    await toolsAlone(graph, engine, o, [method.id, options]),
+  );
   if (known.length === 0 || (notes.length > 0 && notes.every((n) => n.what === "skipped" || n.node === targetNote)))
     throw new PareError(
       `nothing of this model can be pruned:${notes.map((n) => `\n  ${n.node}: ${n.why}`).join("") || " it has no layers of weights"}`,

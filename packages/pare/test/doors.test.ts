@@ -34,7 +34,7 @@ doors.index = [...everything, "lab"];
 doors.cli = [...everything, "lab", "index"];
 /** Where Node's own modules may be used, so that the rest runs in a browser. */
 const nodeFiles =
-  /^(engine\/ort-node|engine\/chromium|engine\/replica-worker|data\/|train\/checkpoint|train\/workers|cli\/|lab\/|graph\/file|report\/write|compress\.ts|compress\/(saved-stages|tools|job|finish))/;
+  /^(engine\/ort-node|engine\/chromium|engine\/replica-worker|data\/|train\/checkpoint|train\/workers|cli\/|lab\/|graph\/file|report\/write|compress\.ts|compress\/(job|finish)|methods\/unfinished)/;
 
 const room = (path: string): string =>
   path.includes("/") ? path.slice(0, path.indexOf("/")) : path.replace(/\.ts$/, "");

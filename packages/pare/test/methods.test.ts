@@ -44,6 +44,7 @@ function toolsOn(
         seed: 5,
         engine: ortNode,
       }),
+    settled: (work) => work(),
     evaluate: (graph) => evaluate(graph, validation, { engine: ortNode }),
     log: () => {},
   };

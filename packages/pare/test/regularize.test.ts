@@ -26,6 +26,7 @@ const tools = (dense: Graph, workers = 1): Tools => ({
   constraints: { masks: new Map(), codebooks: new Map() },
   seed: 1,
   train: (graph, o) => train(graph, { ...o, data, seed: 1, workers, engine: ortNode }),
+  settled: (work) => work(),
   evaluate: (graph) => evaluate(graph, fresh, { engine: ortNode }),
   log: () => {},
 });

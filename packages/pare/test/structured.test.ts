@@ -42,6 +42,7 @@ const toolsOn = (dense: Graph, data: Dataset | null, log: string[] = []): Tools 
   constraints: none,
   seed: 1,
   train: (graph, o) => train(graph, { ...o, data: data!, seed: 1, engine: ortNode }),
+  settled: (work) => work(),
   evaluate: (graph) => evaluate(graph, data!, { engine: ortNode }),
   log: (line) => void log.push(line),
 });

@@ -16,15 +16,22 @@ const listsOf = (axis: Axis): { readonly length: number; readonly lists: Lists }
   const open = lists.some((list) => list.some((c) => !c.held));
   return { length: axis.length, lists: open ? lists : null };
 };
-function shareOf({ length, lists }: ReturnType<typeof listsOf>, removed: ReadonlySet<Channel>): number {
-  if (!lists || length === 0) return 1;
+function lengthOf({ length, lists }: ReturnType<typeof listsOf>, removed: ReadonlySet<Channel>): number {
+  if (!lists) return length;
   let kept = 0;
   for (const list of lists) if (list.every((c) => !removed.has(c))) kept++;
-  return kept / length;
+  return kept;
 }
 type Shares = readonly ReturnType<typeof listsOf>[];
 const product = (axes: Shares, removed: ReadonlySet<Channel>): number =>
-  axes.reduce((p, axis) => p * shareOf(axis, removed), 1);
+  axes.reduce((p, axis) => p * (axis.length === 0 ? 1 : lengthOf(axis, removed) / axis.length), 1);
+
+/** Lengths of all axes of a node's inputs, one after the other. */
+export function inputLengths(coupling: Coupling, node: Node): (removed: ReadonlySet<Channel>) => number[] {
+  const constants = new Map(coupling.uses.flatMap((use) => (use.node === node ? [[use.input, use.axes]] : [])));
+  const axes = node.inputs.flatMap((name, i) => (constants.get(i) ?? coupling.axes.get(name) ?? []).map(listsOf));
+  return (removed) => axes.map((axis) => lengthOf(axis, removed));
+}
 
 /** Bytes of all constants that nodes compute with. */
 export function bytesTally(coupling: Coupling): Tally {

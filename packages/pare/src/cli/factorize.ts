@@ -39,7 +39,10 @@ export function factorizeCommand(program: Command): void {
     .description("replace layers of a trained model by products of smaller ones, so that every engine runs it faster")
     .argument("<model>", "trained model, .onnx or .pare");
   dataOptions(command, false)
-    .requiredOption("-o, --output <file>", "file to write, .onnx")
+    .requiredOption(
+      "-o, --output <file>",
+      "file to write, .onnx; <file>.unfinished beside it lets the same command go on",
+    )
     .addOption(
       new Option("--method <name>", "auto: for each layer the one of svd, spatial and tucker2 that loses least")
         .choices(factorizeMethods)

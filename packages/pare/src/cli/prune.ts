@@ -101,7 +101,10 @@ export function pruneCommand(program: Command): void {
     )
     .argument("<model>", "trained model, .onnx or .pare");
   dataOptions(command, false)
-    .requiredOption("-o, --output <file>", "file to write, .onnx")
+    .requiredOption(
+      "-o, --output <file>",
+      "file to write, .onnx; <file>.unfinished beside it lets the same command go on",
+    )
     .option("--report <file>", "page to write, .html: widths before and after, measured times, what was left alone")
     .option("--structured", "remove whole coupled channels")
     .option(

@@ -1,10 +1,11 @@
 /** What prune and factorize share: a trained model and perhaps data enter; a smaller model is written, and its facts leave as lines. */
+import { rm } from "node:fs/promises";
 import type { Command } from "commander";
 import { ortNode } from "../engine/ort-node.js";
 import { write } from "../graph/file.js";
 import type { Graph } from "../graph/graph.js";
 import { type Note, targetNote } from "../methods/method.js";
-import type { AloneOptions } from "../methods/tools-alone.js";
+import type { AloneOptions } from "../methods/tools.js";
 import { textTable } from "../report/text.js";
 import { evaluate } from "../train/evaluate.js";
 import { type DataOptions, openTraining } from "./data.js";
@@ -52,12 +53,14 @@ export async function shrink<R extends { readonly graph: Graph }>(
   const parts = source === undefined ? null : await openTraining({ ...options, data: source });
   const { data = null, validation = null } = parts ?? {};
   const shared = { engine: ortNode, signal: interruptible() };
+  const unfinished = `${options.output}.unfinished`;
   const result = await by(graph, {
-    ...{ ...shared, data, validation, seed, workers, log: say },
+    ...{ ...shared, data, validation, seed, workers, log: say, unfinished },
     onProgress: ({ epoch, epochs, step, steps, loss, secondsLeft }) =>
       progress(`epoch ${epoch} of ${epochs}, step ${step} of ${steps}, loss ${loss.toFixed(4)}`, secondsLeft),
   });
   await write(result.graph, options.output);
+  await rm(unfinished, { recursive: true, force: true });
   const error: (number | null)[] = [];
   for (const g of [graph, result.graph])
     error.push(validation?.classes === undefined ? null : (await evaluate(g, validation, shared)).error);

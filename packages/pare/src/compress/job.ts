@@ -8,11 +8,11 @@ import { PareError } from "../graph/error.js";
 import type { Graph } from "../graph/graph.js";
 import type { Constraints } from "../methods/method.js";
 import { parseRecipe, type Recipe, type RecipeInput } from "../methods/recipe.js";
+import type { Workplace } from "../methods/tools.js";
+import { keyOf, Unfinished } from "../methods/unfinished.js";
 import { liftConstants } from "../passes/lift-constants.js";
 import { recipes } from "../recipes/recipes.js";
 import type { EpochMetrics, TrainProgress } from "../train/options.js";
-import { keyOf, SavedStages } from "./saved-stages.js";
-import type { Workplace } from "./tools.js";
 
 export interface CompressProgress extends TrainProgress {
   readonly stage: string;
@@ -60,9 +60,9 @@ export interface Job {
   readonly validation: Dataset;
   readonly test: Dataset;
   readonly engine: Engine;
-  readonly saved: SavedStages;
+  readonly unfinished: Unfinished;
   readonly log: (line: string) => void;
-  workplace(index: number, limit: number | null): Workplace;
+  workplace(index: number): Workplace;
 }
 
 /** The recipe that `options.recipe` means. Throws PareError (usage) for an unknown name and for options that make no sense. */
@@ -82,7 +82,7 @@ export async function jobOf(input: Graph, options: CompressOptions): Promise<Job
   const { train, validation, test } = dataOf(options.data, seed);
   const graph = liftConstants(input);
   const key = keyOf(graph, { recipe, seed, maxDrop }, [train, validation, test]);
-  const saved = await SavedStages.open(join(out, ".unfinished"), key);
+  const unfinished = new Unfinished(join(out, ".unfinished"), key);
   const engine = options.engine ?? (await defaultEngine());
   const stages: JobStage[] = [
     { name: "dense", method: recipe.dense && "train", options: recipe.dense },
@@ -100,21 +100,19 @@ export async function jobOf(input: Graph, options: CompressOptions): Promise<Job
     validation,
     test,
     engine,
-    saved,
+    unfinished,
     log,
-    workplace: (index, limit) => ({
+    workplace: (index) => ({
       engine,
       data: train,
       validation,
       // Room for a thousand trainings in a stage and a thousand stages in a run.
       seed: seed * 1_000_000 + index * 1000,
       workers,
-      limit,
       signal,
       log,
-      onTrain: (p) => options.onProgress?.({ ...p, stage: stages[index]!.name, index, stages: stages.length }),
+      onProgress: (p) => options.onProgress?.({ ...p, stage: stages[index]!.name, index, stages: stages.length }),
       onEpoch: (m) => options.onEpoch?.(stages[index]!.name, m),
-      checkpointPath: (k) => saved.trainingPath(index, k),
     }),
   };
 }

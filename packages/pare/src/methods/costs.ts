@@ -2,7 +2,7 @@
 import type { Channel } from "../analyze/axes.js";
 import type { Coupling } from "../analyze/couple.js";
 import { infer } from "../analyze/infer.js";
-import { bytesTally, macsTally } from "../analyze/tally.js";
+import { bytesTally, inputLengths, macsTally } from "../analyze/tally.js";
 import type { Engine } from "../engine/engine.js";
 import { latency } from "../engine/latency.js";
 import type { LayerTimes } from "../engine/layer-times.js";
@@ -26,18 +26,39 @@ export async function costOf(
   if (kind === "macs") return macsTally(coupling);
   if (kind === "bytes") return bytesTally(coupling);
   const dims = dimsOf(coupling);
-  const layersMs = async (graph: Graph): Promise<number> => {
-    const { types } = infer(graph, { inputs: dims });
-    let sum = 0;
-    for (const node of graph.nodes)
-      if (recordOf(node)?.quant === "weights")
-        sum += await times.ms(graph, { node, x: node.inputs.map((name) => types.get(name) ?? null) });
-    return sum;
-  };
+  const layersMs = layerTable(coupling, narrowed, times);
   const [whole] = await latency(times.engine, [coupling.graph], { runs, dims });
-  const rest = Math.max(0, whole!.minMs - (await layersMs(coupling.graph)));
-  return async (removed: ReadonlySet<Channel>) =>
-    rest + (await layersMs(removed.size ? narrowed(removed) : coupling.graph));
+  const rest = Math.max(0, whole!.minMs - (await layersMs(new Set())));
+  return async (removed: ReadonlySet<Channel>) => rest + (await layersMs(removed));
+}
+
+/** The sum of all layers' times. The graph is cut only where a layer has a size that it never had before. */
+function layerTable(
+  coupling: Coupling,
+  narrowed: (removed: ReadonlySet<Channel>) => Graph,
+  times: LayerTimes,
+): (removed: ReadonlySet<Channel>) => Promise<number> {
+  const layers = coupling.graph.nodes.flatMap((node) =>
+    recordOf(node)?.quant === "weights"
+      ? [{ node, lengths: inputLengths(coupling, node), known: new Map<string, number>() }]
+      : [],
+  );
+  return async (removed) => {
+    const sizes = layers.map(({ lengths }) => lengths(removed).join());
+    if (layers.some(({ known }, i) => !known.has(sizes[i]!))) {
+      const graph = removed.size ? narrowed(removed) : coupling.graph;
+      const { types } = infer(graph, { inputs: dimsOf(coupling) });
+      const left = new Map(graph.nodes.map((node) => [node.outputs[0]!, node]));
+      for (const [i, { node: before, known }] of layers.entries()) {
+        if (known.has(sizes[i]!)) continue;
+        // A layer that is gone with its branch takes no time.
+        const node = left.get(before.outputs[0]!);
+        const x = node?.inputs.map((name) => types.get(name) ?? null);
+        known.set(sizes[i]!, node ? await times.ms(graph, { node, x: x! }) : 0);
+      }
+    }
+    return layers.reduce((sum, { known }, i) => sum + known.get(sizes[i]!)!, 0);
+  };
 }
 
 /** The dims that inputs were coupled with. */

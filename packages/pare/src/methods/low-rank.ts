@@ -86,22 +86,24 @@ export async function lowRankStage(
       `"${[...codebooks.keys()][0]}" already shares its values: factorise before quantizing`,
       "usage",
     );
-  const result = await factorizeLayers(graph, {
-    factorizers,
-    goal,
-    ranks: Object.fromEntries(Object.entries(o.ranks).map(([name, r]) => [name, [r].flat()])),
-    data: o.dataAware ? tools.data : null,
-    samples: o.samples,
-    rounds: o.rounds,
-    ridge: o.ridge,
-    exclude: o.exclude,
-    pruned: new Set(masks.keys()),
-    measure: o.measure,
-    engine,
-    seed,
-    signal,
-    log: tools.log,
-  });
+  const result = await tools.settled(() =>
+    factorizeLayers(graph, {
+      factorizers,
+      goal,
+      ranks: Object.fromEntries(Object.entries(o.ranks).map(([name, r]) => [name, [r].flat()])),
+      data: o.dataAware ? tools.data : null,
+      samples: o.samples,
+      rounds: o.rounds,
+      ridge: o.ridge,
+      exclude: o.exclude,
+      pruned: new Set(masks.keys()),
+      measure: o.measure,
+      engine,
+      seed,
+      signal,
+      log: tools.log,
+    }),
+  );
   if (result.layers.length === 0 || epochsOf(o.train, tools.data?.length ?? 0) === 0) return result;
   const trained = await tools.train(result.graph, trainingOf(o.train, result.graph, tools));
   return { ...result, graph: trained.graph, history: trained.history };

@@ -32,6 +32,8 @@ export interface Tools {
   /** Trains under the constraints in force, with progress and checkpoints taken care of. */
   train(graph: Graph, options: Omit<TrainOptions, "data" | "validation" | "seed" | "engine">): Promise<TrainResult>;
   evaluate(graph: Graph): Promise<Metrics>;
+  /** What `work` gives, once and for all: a killed run that goes on has it from before, be it measured or costly. */
+  settled<T extends { readonly graph: Graph }>(work: () => Promise<T>): Promise<T>;
   log(line: string): void;
   /** The validation error (0..1) that this stage's result may have; absent: no limit. */
   readonly limit?: number;

@@ -243,7 +243,8 @@ export const structured = method({
     for (let step = 1; step <= o.steps; step++) {
       // The same share of what is left goes each time.
       const limit = (share: number): number => share ** (step / o.steps);
-      now = await narrow(now.graph, o, tools, { limit, original: graph, times, wholes });
+      const { graph: before } = now;
+      now = await tools.settled(() => narrow(before, o, tools, { limit, original: graph, times, wholes }));
       const training = tools.data ? trainingOf(o.train, now.graph, tools) : null;
       if (training && training.epochs > 0) {
         const trained = await tools.train(now.graph, training);
