@@ -89,3 +89,23 @@ test("a damaged checkpoint, one of another training and one of another kind are 
   );
   assert.equal(resumed.history.length, 3);
 });
+
+test("an abort during validation saves too: no step is done again, and the bytes are the same", async () => {
+  const path = join(folder, "validating.checkpoint");
+  const validation = quadrants(600, 9);
+  const plain = { data: quadrants(96), validation, epochs: 2, batchSize: 48 };
+  const options = { ...plain, checkpoint: { path, everySeconds: 1000 } };
+  const stop = new AbortController();
+  const stopping: typeof validation = {
+    ...validation,
+    batch: (indices) => {
+      stop.abort(new Error("stopped"));
+      return validation.batch(indices);
+    },
+  };
+  await assert.rejects(train(smallNet(), { ...options, validation: stopping, signal: stop.signal }), /stopped/);
+  const steps: number[] = [];
+  const resumed = await train(smallNet(), { ...options, onProgress: ({ step }) => void steps.push(step) });
+  assert.deepEqual(steps, [3, 4]);
+  assert.deepEqual(toBytes(resumed.graph), toBytes((await train(smallNet(), plain)).graph));
+});

@@ -162,14 +162,20 @@ export class Loop {
     this.#started = this.#saved = performance.now();
   }
 
-  #validate(data: TrainOptions["data"]): Promise<Metrics> {
+  async #validate(data: TrainOptions["data"]): Promise<Metrics> {
     const { t, o } = this;
     const { graph } = t.result(t.optimizer.vector, t.running, []);
-    return evaluate(graph, data, {
-      engine: this.engine,
-      ...(o.loss ? { loss: o.loss } : {}),
-      ...(o.signal ? { signal: o.signal } : {}),
-    });
+    try {
+      return await evaluate(graph, data, {
+        engine: this.engine,
+        ...(o.loss ? { loss: o.loss } : {}),
+        ...(o.signal ? { signal: o.signal } : {}),
+      });
+    } catch (error) {
+      // An abort here must not lose the steps since the last save.
+      await this.#rest();
+      throw error;
+    }
   }
   #keep(validation: Metrics): void {
     const { optimizer, running } = this.t;
