@@ -10,7 +10,7 @@ import { open } from "../dist/data/open.js";
 import { fromBytes } from "../dist/graph/decode.js";
 import { PareError } from "../dist/graph/error.js";
 import { type ElementType, feeds, type Shape, type Value } from "../dist/graph/graph.js";
-import { fixedBatch } from "../dist/train/rebatch.js";
+import { fixedBatch } from "../dist/passes/rebatch.js";
 
 const input = (shape: Shape | null, name = "x", type: ElementType = "float32"): Value => ({ name, type, shape });
 const samples = (dims: readonly number[], n = 2) =>

@@ -12,8 +12,8 @@ import { read } from "../dist/graph/file.js";
 import { emptyGraph } from "../dist/graph/graph.js";
 import { floats } from "../dist/graph/tensor.js";
 import { network } from "../dist/methods/architecture/networks.js";
+import { rebatch } from "../dist/passes/rebatch.js";
 import { evaluate } from "../dist/train/evaluate.js";
-import { rebatch } from "../dist/train/rebatch.js";
 import { train } from "../dist/train/train.js";
 
 const models = "../shared/data/models";

@@ -9,6 +9,7 @@ import { type Observed, observe } from "./observe.js";
 import { readReport } from "./report.js";
 import type { Statistics } from "./statistics.js";
 import { type Sampling, Sum } from "./sum.js";
+import { together } from "./together.js";
 
 export interface CalibrateOptions {
   readonly engine: Engine;
@@ -24,7 +25,6 @@ const fewestPerSample = 2 ** 11;
 const mostPerRun = 2 ** 21;
 /** Samples share a run while the values watched in it have no more elements than this. */
 const elementsPerRun = 2 ** 20;
-const mostSamplesPerRun = 32;
 
 /**
  * Statistics by name of every wanted value, those within If, Loop and Scan too; a value that no sample ever computed (a branch never taken)
@@ -41,10 +41,11 @@ export async function calibrate(
 ): Promise<Map<string, Statistics>> {
   if (samples.length < 1) throw new PareError(`${samples.name}: no samples: calibration needs at least one`);
   if (wanted.size < 1) return new Map();
-  const observed = observe(graph, wanted);
+  const { graph: open, most } = await together(graph, samples, options.engine);
+  const observed = observe(open, wanted);
   const session = await options.engine.load(observed.graph, { threads: options.threads ?? 1 });
   try {
-    const calibration = new Calibration(observed, session, samples);
+    const calibration = new Calibration(observed, session, samples, most);
     await calibration.all(options);
     return calibration.result();
   } finally {
@@ -67,6 +68,8 @@ class Calibration {
     readonly observed: Observed,
     readonly session: Session,
     readonly samples: Samples,
+    /** Samples that may share a run. */
+    readonly most: number,
   ) {
     this.#sums = observed.probes.map((probe) => new Sum(probe));
     this.#sampled = this.#sums.filter((s) => s.probe.place >= 0);
@@ -88,15 +91,15 @@ class Calibration {
     const size = this.#sums.reduce((all, s) => all + s.size, 0);
     const sampled = this.#sampled.reduce((all, s) => all + Math.min(s.size, this.#perSample), 0);
     const most = Math.min(elementsPerRun / Math.max(1, size), mostPerRun / Math.max(1, sampled));
-    return Math.max(1, Math.min(mostSamplesPerRun, Math.floor(most)));
+    return Math.max(1, Math.min(this.most, Math.floor(most)));
   }
 
   /** Runs some samples from `first` on, at most `count`; returns how many. */
   async #some(first: number, count: number): Promise<number> {
-    const together = count > 1 ? this.samples.batch(Array.from({ length: count }, (_, i) => first + i)) : null;
-    if (together) {
+    const batch = count > 1 ? this.samples.batch(Array.from({ length: count }, (_, i) => first + i)) : null;
+    if (batch) {
       try {
-        await this.#run(together, first, count);
+        await this.#run(batch, first, count);
         return count;
       } catch (error) {
         // A model may have an open first axis and yet take one sample only.

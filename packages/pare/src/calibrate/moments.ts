@@ -12,6 +12,7 @@ import { recordOf } from "../ops/registry.js";
 import { opsetOf, siteOf } from "../ops/site.js";
 import { raiseOpset } from "../passes/raise-opset.js";
 import { withOutputs } from "./outputs.js";
+import { together } from "./together.js";
 
 export interface MomentsOptions {
   readonly engine: Engine;
@@ -40,8 +41,6 @@ export interface Moments {
 const usualRows = (k: number): number => Math.max(2 ** 14, 8 * k);
 /** Of one sample no fewer than these, where there are as many. */
 const fewestRows = 64;
-/** Samples that share a run, where they can: their products are summed before they leave onnxruntime. */
-const together = 16;
 
 /**
  * Moments by key. `keys`: first outputs of nodes of the main graph that are products of matrices, one of them an initialiser. Each takes
@@ -56,7 +55,8 @@ export async function secondMoments(
 ): Promise<Map<string, Moments>> {
   if (samples.length < 1) throw new PareError(`${samples.name}: no samples`);
   if (!keys.length) return new Map();
-  const raised = (graph.opsets.get("") ?? 1) < 13 ? raiseOpset(graph) : graph;
+  const { graph: open, most } = await together(graph, samples, options.engine);
+  const raised = (open.opsets.get("") ?? 1) < 13 ? raiseOpset(open) : open;
   const dims = Object.entries(samples.feeds(0)).map(([name, array]) => [name, array.dims]);
   const { types } = infer(raised, { inputs: Object.fromEntries(dims) });
   const { enoughRows = usualRows } = options;
@@ -73,7 +73,7 @@ export async function secondMoments(
     const totals = new Map<string, { -readonly [K in keyof Moments]: Moments[K] }>();
     for (let done = 0; done < samples.length; ) {
       options.signal?.throwIfAborted();
-      const several = Array.from({ length: Math.min(together, samples.length - done) }, (_, i) => done + i);
+      const several = Array.from({ length: Math.min(most, samples.length - done) }, (_, i) => done + i);
       const batch = several.length > 1 ? samples.batch(several) : null;
       const run = await session.run(batch ?? samples.feeds(done));
       const which = batch ? `one of the samples ${done} to ${several.at(-1)}` : `sample ${done}`;

@@ -16,7 +16,7 @@ export interface FitSampleOptions {
   readonly where: string;
 }
 
-/** `array` as the graph takes it, and whether its first axis is a batch axis that was added here. */
+/** `array` as the graph takes it, and whether its first axis is a batch axis of one: fixed by the graph, or added here. */
 export interface FittedSample {
   readonly array: NDArray;
   readonly batched: boolean;
@@ -42,7 +42,7 @@ export function fitSample(
   const [type, values] = numbersFor(value, dims, data, whole ? 1 : 0, options);
   const cast = caster(type, value, where);
   if (whole && (!shape || shape.every((d, i) => isOpen(d) || d === dims[i])))
-    return { array: { type: value.type, dims, data: cast(values) }, batched: false };
+    return { array: { type: value.type, dims, data: cast(values) }, batched: shape?.[0] === 1 };
   // A number, or a flat list for a shape that the graph fixes.
   if (shape?.every((d) => !isOpen(d)) && dims.length < 2 && sizeOf(shape as number[]) === sizeOf(dims))
     return { array: { type: value.type, dims: shape as number[], data: cast(values) }, batched: shape[0] === 1 };

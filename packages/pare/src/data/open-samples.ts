@@ -123,20 +123,17 @@ function kept(fitted: (i: number) => Fitted): (i: number) => Fitted {
   };
 }
 
-/** Samples whose feeds are fitted one by one, and put together where the graph's first axes are open. */
+/** Samples whose feeds are fitted one by one, and put together where each has a first axis of one. */
 function withBatches(
   { fitted, ...samples }: Omit<Samples, "feeds" | "batch"> & { fitted(i: number): Fitted },
   graph: Graph,
 ): Samples {
   const inputs = feeds(graph);
-  const open = inputs.every(
-    (v) => v.shape && v.shape.length > 0 && (typeof v.shape[0] === "string" || v.shape[0]! < 0),
-  );
   return {
     ...samples,
     feeds: (i) => arraysOf(fitted(i)),
     batch(indices) {
-      if (!open || indices.length < 1) return null;
+      if (indices.length < 1) return null;
       const all = indices.map(fitted);
       const out: Record<string, NDArray> = {};
       for (const { name } of inputs) {

@@ -8,7 +8,7 @@ export interface Samples {
   label(i: number): number | null;
   /** The feeds of one run of the model for sample i, every input by name (a batch axis of one where the model has a batch axis). */
   feeds(i: number): Readonly<Record<string, NDArray>>;
-  /** The feeds of one run for several samples where they can share one (equal shapes, an open batch axis); null: run them one by one. */
+  /** The feeds of one run for several samples, for a graph that takes several (`together`); null where their shapes differ or none has a batch axis of its own. */
   batch(indices: readonly number[]): Readonly<Record<string, NDArray>> | null;
   /** The number of sample i in what it was taken from; i unless given. */
   numberOf?(i: number): number;

@@ -10,7 +10,7 @@ import { PareError } from "../graph/error.js";
 import { type Draft, draft, feeds, type Graph } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
 import { raiseOpset } from "../passes/raise-opset.js";
-import { rebatch } from "../train/rebatch.js";
+import { rebatch } from "../passes/rebatch.js";
 import { softmaxBehind } from "../train/softmax-behind.js";
 import { targetRow } from "./each-gradient.js";
 import { trueFisher } from "./fisher.js";

@@ -5,7 +5,7 @@ import type { NDArray } from "../engine/engine.js";
 import { Emitter } from "../graph/emit.js";
 import { draft, feeds } from "../graph/graph.js";
 import { raiseOpset } from "../passes/raise-opset.js";
-import { fixedBatch } from "../train/rebatch.js";
+import { fixedBatch } from "../passes/rebatch.js";
 import type { Question } from "./measure.js";
 
 /**

@@ -6,7 +6,7 @@ import { Emitter } from "../graph/emit.js";
 import { draft, feeds, type Graph, type Node } from "../graph/graph.js";
 import { readCounts, readNames } from "../graph/scope.js";
 import { dropDeadNodes } from "../passes/drop-dead-nodes.js";
-import { fixedBatch } from "../train/rebatch.js";
+import { fixedBatch } from "../passes/rebatch.js";
 import type { Calibration } from "./moments.js";
 
 /** Samples that share a run. */

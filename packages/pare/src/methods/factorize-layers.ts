@@ -15,7 +15,7 @@ import { dropInitializerInputs } from "../passes/drop-initializer-inputs.js";
 import { foldScales } from "../passes/fold-scales.js";
 import { liftConstants } from "../passes/lift-constants.js";
 import { raiseOpset } from "../passes/raise-opset.js";
-import { openBatch } from "../train/rebatch.js";
+import { openBatch } from "../passes/rebatch.js";
 import type { Note } from "./method.js";
 import { knownNames, type RankPlanOptions, rankPlan } from "./rank-plan.js";
 

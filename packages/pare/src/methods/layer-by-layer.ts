@@ -5,7 +5,7 @@ import { draft, type Graph } from "../graph/graph.js";
 import { at } from "../ops/site.js";
 import { beside } from "../passes/beside.js";
 import { raiseOpset } from "../passes/raise-opset.js";
-import { openBatch } from "../train/rebatch.js";
+import { openBatch } from "../passes/rebatch.js";
 import { Advance } from "./advance.js";
 import { type Chain, chainOf, emitTarget, type Survivors } from "./layer-target.js";
 import type { Note } from "./method.js";

@@ -5,7 +5,7 @@ import { spread } from "../data/views.js";
 import { draft, feeds, type Graph } from "../graph/graph.js";
 import { floats, sizeOf } from "../graph/tensor.js";
 import { raiseOpset } from "../passes/raise-opset.js";
-import { rebatch } from "../train/rebatch.js";
+import { rebatch } from "../passes/rebatch.js";
 import { trainingMode } from "../train/training-mode.js";
 import type { Calibration } from "./moments.js";
 

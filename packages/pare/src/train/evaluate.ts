@@ -9,10 +9,10 @@ import { PareError } from "../graph/error.js";
 import { float16Value } from "../graph/float16.js";
 import { emptyGraph, feeds, type Graph } from "../graph/graph.js";
 import { float32sOf, sizeOf } from "../graph/tensor.js";
+import { fixedBatch, openBatch } from "../passes/rebatch.js";
 import { checkLabels } from "./fill.js";
 import { lossOf, type Rows } from "./loss-values.js";
 import type { LossFunction, LossKind, Metrics } from "./options.js";
-import { fixedBatch, openBatch } from "./rebatch.js";
 import { softmaxBehind } from "./softmax-behind.js";
 
 export interface EvaluateOptions {

@@ -3,7 +3,7 @@ import { infer } from "../analyze/infer.js";
 import type { Fitting } from "../data/fit.js";
 import { draft, type Graph } from "../graph/graph.js";
 import { sizeOf } from "../graph/tensor.js";
-import { rebatch } from "./rebatch.js";
+import { rebatch } from "../passes/rebatch.js";
 
 /** Nets without large activations (dense ones) do best in one run over the batch, with the update inside. */
 const smallActivation = 16 * 1024;

@@ -7,8 +7,8 @@ import { PareError } from "../graph/error.js";
 import { draft, feeds, type Graph } from "../graph/graph.js";
 import { renamed } from "../graph/rename.js";
 import { raiseOpset } from "../passes/raise-opset.js";
+import { fixedBatch, rebatch } from "../passes/rebatch.js";
 import type { TrainOptions } from "./options.js";
-import { fixedBatch, rebatch } from "./rebatch.js";
 import { softmaxBehind } from "./softmax-behind.js";
 
 /** Largest number of samples times classes whose logits are kept: 256 MiB. */

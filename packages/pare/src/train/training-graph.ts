@@ -12,8 +12,8 @@ import { type Draft, draft, type ElementType, type Graph } from "../graph/graph.
 import { sizeOf } from "../graph/tensor.js";
 import type { DropoutMask, Statistic } from "../ops/record.js";
 import { raiseOpset } from "../passes/raise-opset.js";
+import { rebatch } from "../passes/rebatch.js";
 import type { LossFunction, LossKind, SoftTargets } from "./options.js";
-import { rebatch } from "./rebatch.js";
 import { softmaxBehind } from "./softmax-behind.js";
 import { embedTeacher } from "./teacher.js";
 import { trainingMode } from "./training-mode.js";

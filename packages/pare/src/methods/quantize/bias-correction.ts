@@ -11,6 +11,7 @@
  *   the mean that the float half has on the same samples. So what follows sees a corrected input at once. The bias is the mean of these shifts.
  * - A layer without a bias gets one where its means are off by a noticeable part of its deviation.
  */
+import { together } from "../../calibrate/together.js";
 import type { Samples } from "../../data/samples.js";
 import type { Engine, NDArray } from "../../engine/engine.js";
 import { Emitter } from "../../graph/emit.js";
@@ -36,9 +37,6 @@ export interface Corrected {
 
 /** An error of the mean below this part of the channel's deviation is not worth a bias of its own. */
 const noticeable = 0.01;
-/** Samples that share a run, where they can. */
-const together = 16;
-
 /** Where the output of a layer can be shifted. */
 interface Place {
   readonly key: string;
@@ -67,14 +65,15 @@ export async function correctBiases(
 ): Promise<Corrected> {
   const wiring = wiringOf(graph);
   const wanted = new Set(layers);
-  const quantized = quantize(graph);
+  const { graph: open, most } = await together(graph, samples, options.engine);
+  const quantized = quantize(open);
   const there = new Set(quantized.nodes.flatMap((n) => n.outputs));
   const places = wiring.nodes.flatMap((at): Place[] => {
     const place = wanted.has(at.key) && at.body === graph ? placeOf(at, wiring) : null;
     return place && there.has(place.value) ? [place] : [];
   });
   if (places.length === 0) return { graph, layers: [] };
-  const shifts = await measure(side(graph, quantized, places), places, samples, options);
+  const shifts = await measure(side(open, quantized, places), places, samples, most, options);
   const biases = new Map<Place, Float32Array>();
   places.forEach((p, k) => {
     const { given, values } = biasOf(wiring, p);
@@ -98,6 +97,7 @@ async function measure(
   graph: Graph,
   places: readonly Place[],
   samples: Samples,
+  most: number,
   options: BiasCorrectionOptions,
 ): Promise<Shift[]> {
   const sums = places.map((p) => new Float64Array(3 * p.channels));
@@ -106,7 +106,7 @@ async function measure(
     for (let done = 0; done < samples.length; ) {
       options.signal?.throwIfAborted();
       options.onProgress?.({ done, of: samples.length });
-      const count = Math.min(together, samples.length - done);
+      const count = Math.min(most, samples.length - done);
       const batch = count > 1 ? samples.batch(Array.from({ length: count }, (_, i) => done + i)) : null;
       const reports = await session.run(batch ?? samples.feeds(done));
       const weight = (batch ? count : 1) / samples.length;
