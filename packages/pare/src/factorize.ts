@@ -8,7 +8,7 @@ import { latency } from "./engine/latency.js";
 import { PareError } from "./graph/error.js";
 import type { Graph } from "./graph/graph.js";
 import type { Factorizer } from "./linear/factorizer.js";
-import { dimsOf } from "./methods/costs.js";
+import { dimsOf, wholeRuns } from "./methods/costs.js";
 import type { FactorizedLayer } from "./methods/factorize-layers.js";
 import { type LowRankInput, lowRankOptions, lowRankStage } from "./methods/low-rank.js";
 import { factorizers, foreseeable } from "./methods/low-rank-auto.js";
@@ -42,9 +42,6 @@ export interface Factorized {
   readonly history: readonly EpochMetrics[];
 }
 
-/** Timed runs for the facts. */
-const runs = 50;
-
 /**
  * With data each layer is fitted to the answers that it gave in the original network, one after the other, and inputs are those of the network
  * factorised so far; without, to its weight. Throws PareError where no layer pays (with every layer's reason) or the model is quantized, and
@@ -63,7 +60,7 @@ export async function factorize(graph: Graph, o: FactorizeOptions = {}): Promise
     );
   const [a, b] = [inspect(graph), inspect(result.graph)];
   const both = (key: "parameters" | "macs" | "sizeBytes"): Pair => [a[key], b[key]];
-  const latencyMs = await latency(engine, [graph, result.graph], { runs, dims: dimsOf(couple(graph)) }).then(
+  const latencyMs = await latency(engine, [graph, result.graph], { ...wholeRuns, dims: dimsOf(couple(graph)) }).then(
     ([x, y]): Pair => [x!.medianMs, y!.medianMs],
     () => null,
   );

@@ -11,7 +11,7 @@ import { latency } from "./engine/latency.js";
 import { PareError } from "./graph/error.js";
 import type { Graph } from "./graph/graph.js";
 import { nearestNames } from "./graph/nearest-names.js";
-import { dimsOf } from "./methods/costs.js";
+import { dimsOf, wholeRuns } from "./methods/costs.js";
 import { type Note, targetNote } from "./methods/method.js";
 import { groupLassoMethod } from "./methods/prune/group-lasso.js";
 import { growingMethod } from "./methods/prune/growing.js";
@@ -47,9 +47,6 @@ export interface Pruned {
   readonly facts: PruneFacts;
   readonly notes: readonly Note[];
 }
-
-/** Timed runs for the facts. */
-const runs = 30;
 
 /** Throws PareError where nothing can be removed and where the model is quantized, and (usage) for options that make no sense and data that is missing. */
 export async function prune(input: Graph, o: PruneOptions): Promise<Pruned> {
@@ -89,7 +86,7 @@ async function factsOf(before: Graph, after: Graph, engine: Engine): Promise<Pru
     nonzero: both("nonzero"),
     macs: both("macs"),
     sizeBytes: both("sizeBytes"),
-    latencyMs: await latency(engine, [before, after], { runs, dims: dimsOf(coupling) }).then(
+    latencyMs: await latency(engine, [before, after], { ...wholeRuns, dims: dimsOf(coupling) }).then(
       ([x, y]) => [x!.medianMs, y!.medianMs] as const,
       () => null,
     ),

@@ -9,6 +9,8 @@ import type { Engine, NDArray } from "./engine.js";
 export interface LatencyOptions {
   /** Counted runs of each graph; a fifth of that, at least 3, go before as warm-up. */
   readonly runs: number;
+  /** No further round begins after these milliseconds, warm-up included, once each graph has run twice. */
+  readonly withinMs?: number;
   readonly threads?: number;
   /** What is measured: the time that passes unless told otherwise, or the time that this process computes, which others on the machine disturb less. */
   readonly clock?: "wall" | "cpu";
@@ -57,13 +59,19 @@ export async function latency(engine: Engine, graphs: readonly Graph[], options:
     );
     const times = graphs.map((): number[] => []);
     const warmUp = Math.max(3, Math.ceil(options.runs / 5));
-    for (let run = 0; run < warmUp + options.runs; run++) {
+    const { runs, withinMs = Number.POSITIVE_INFINITY, onRun } = options;
+    const began = now();
+    const isOver = (): boolean => now() - began > withinMs;
+    for (let round = 0, counted = 0; counted < runs && !(counted > 0 && isOver()); round++) {
+      const warm = round === 0 || (round < warmUp && !isOver());
       for (const [i, session] of sessions.entries()) {
         const start = now();
         await session.run(inputs[i]!);
-        if (run >= warmUp) times[i]!.push(now() - start);
+        if (!warm) times[i]!.push(now() - start);
       }
-      if (run >= warmUp) options.onRun?.(run - warmUp + 1);
+      if (warm) continue;
+      counted++;
+      onRun?.(counted);
     }
     return times.map((t) => {
       t.sort((a, b) => a - b);

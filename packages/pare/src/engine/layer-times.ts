@@ -6,6 +6,8 @@ import { latency } from "./latency.js";
 
 /** Layers faster than this are timed as so many copies, summed: what a run costs besides, such as reordering its input, weighs little then. */
 const [shortMs, copies] = [0.5, 8];
+/** Of slow layers there are fewer runs. */
+const withinMs = 200;
 
 export interface TimedNode {
   readonly node: Node;
@@ -34,7 +36,7 @@ export class LayerTimes {
     const ms = async (count: number, runs: number): Promise<number> => {
       const alone = copiesOf(graph, timed, count);
       if (feeds(alone).length === 0) return 0;
-      const [found] = await latency(this.engine, [alone], { runs });
+      const [found] = await latency(this.engine, [alone], { runs, withinMs });
       return found!.minMs / count;
     };
     return ms((await ms(1, 1)) < shortMs ? copies : 1, this.runs);

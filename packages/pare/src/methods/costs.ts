@@ -13,8 +13,8 @@ import type { Cost } from "./widths.js";
 export const costKinds = ["macs", "bytes", "latency"] as const;
 export type CostKind = (typeof costKinds)[number];
 
-/** Timed runs of a whole network. */
-const runs = 40;
+/** How a whole network is timed: so many runs, fewer of a slow one. */
+export const wholeRuns = { runs: 40, withinMs: 5000 };
 
 /** Latency is a sum over a table of layers, each timed alone once for every size it takes, and the time that the whole network takes besides. */
 export async function costOf(
@@ -27,7 +27,7 @@ export async function costOf(
   if (kind === "bytes") return bytesTally(coupling);
   const dims = dimsOf(coupling);
   const layersMs = layerTable(coupling, narrowed, times);
-  const [whole] = await latency(times.engine, [coupling.graph], { runs, dims });
+  const [whole] = await latency(times.engine, [coupling.graph], { ...wholeRuns, dims });
   const rest = Math.max(0, whole!.minMs - (await layersMs(new Set())));
   return async (removed: ReadonlySet<Channel>) => rest + (await layersMs(removed));
 }
@@ -73,6 +73,6 @@ export function dimsOf(coupling: Coupling): Record<string, readonly number[]> {
 
 /** The second network's time over the first's, run alternately. */
 export async function latencyRatio(engine: Engine, before: Graph, after: Graph, coupling: Coupling): Promise<number> {
-  const [a, b] = await latency(engine, [before, after], { runs, dims: dimsOf(coupling) });
+  const [a, b] = await latency(engine, [before, after], { ...wholeRuns, dims: dimsOf(coupling) });
   return b!.medianMs / a!.medianMs;
 }

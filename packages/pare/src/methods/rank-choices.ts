@@ -40,27 +40,42 @@ export async function choicesFor(
     parameters: layer.weight.data.length,
     ms: times ? await times.of(layer, null) : Number.NaN,
   };
-  const choices: RankChoice[] = [];
-  const slower: string[] = [];
-  let smaller = 0;
-  for (const factorizer of factorizers) {
+  const smaller = factorizers.flatMap((factorizer): RankChoice[] => {
     const foresee = foreseer(factorizer, problem);
-    for (const ranks of ranksFor(factorizer, layer)) {
+    return ranksFor(factorizer, layer).flatMap((ranks) => {
       const stages = factorizer.stages(layer, ranks);
       const macs = stagesMacs(layer, stages);
       const parameters = stages.reduce((sum, s) => sum + stageSize(layer, s), 0);
-      if (macs >= alone.macs || parameters >= alone.parameters) continue;
-      smaller++;
-      const ms = times ? await times.of(layer, stages) : Number.NaN;
-      if (ms >= alone.ms) slower.push(`${factorizer.id} ${ranks.join("/")}: ${ms.toFixed(3)} ms`);
-      else choices.push({ factorizer, ranks, macs, parameters, ms, loss: foresee(ranks) });
-    }
+      if (macs >= alone.macs || parameters >= alone.parameters) return [];
+      return [{ factorizer, ranks, macs, parameters, ms: Number.NaN, loss: foresee(ranks) }];
+    });
+  });
+  const choices: RankChoice[] = times ? [] : smaller;
+  const slower: string[] = [];
+  for (const c of times ? affordable(smaller, alone.ms) : []) {
+    const ms = await times!.of(layer, c.factorizer.stages(layer, c.ranks));
+    if (ms < alone.ms) choices.push({ ...c, ms });
+    else slower.push(`${c.factorizer.id} ${c.ranks.join("/")}: ${ms.toFixed(3)} ms`);
   }
   const nothing =
-    smaller === 0
+    smaller.length === 0
       ? "no rank has fewer multiply-accumulates and fewer weights"
       : `no rank is faster here than the layer's own ${alone.ms.toFixed(3)} ms (${slower.slice(0, 3).join(", ")})`;
   return { layer, alone, choices, why: choices.length ? null : nothing };
+}
+
+/** Milliseconds of runs, all choices of a layer once, beyond which fewer are timed; and of those no fewer than these. */
+const patienceMs = 3000;
+const fewest = 8;
+
+/** All of the choices, but of a slow layer those alone that no other beats in both MACs and loss, and of these evenly spaced ones. */
+function affordable(choices: readonly RankChoice[], ms: number): readonly RankChoice[] {
+  if (choices.length * ms <= patienceMs) return choices;
+  const rising = [...choices].sort((a, b) => a.macs - b.macs || a.loss - b.loss);
+  const front: RankChoice[] = [];
+  for (const c of rising) if (c.loss < (front.at(-1)?.loss ?? Number.POSITIVE_INFINITY)) front.push(c);
+  const count = Math.min(front.length, Math.max(fewest, Math.floor(patienceMs / ms)));
+  return Array.from({ length: count }, (_, i) => front[Math.round((i * (front.length - 1)) / Math.max(1, count - 1))]!);
 }
 
 /** The factorizer's foresight, made when it is first asked. */

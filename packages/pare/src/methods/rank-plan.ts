@@ -11,6 +11,7 @@ import type { Factorizer, Ranks } from "../linear/factorizer.js";
 import type { LinearLayer } from "../linear/layers.js";
 import type { Problem } from "../linear/problem.js";
 import { allocate } from "./allocate-ranks.js";
+import { wholeRuns } from "./costs.js";
 import { type Note, targetNote } from "./method.js";
 import {
   choicesFor,
@@ -60,7 +61,7 @@ export async function rankPlan(
 ): Promise<{ readonly plans: readonly Plan[]; readonly refused: readonly Note[] }> {
   const { goal } = options;
   knownNames(layers, Object.keys(options.ranks), "ranks");
-  const times = options.measure || goal.kind === "latency" ? new StageTimes(options.engine) : null;
+  const times = options.measure || goal.kind === "latency" ? new StageTimes(options.engine, options.signal) : null;
   const refused: Note[] = [];
   const refuse = (layer: Pick<LinearLayer, "name">, why: string) =>
     refused.push({ node: layer.name, what: "skipped", why });
@@ -180,5 +181,5 @@ function keepEnough(
 async function costOf(graph: Graph, inputs: Dims, kind: RankTarget["kind"], engine: Engine): Promise<number> {
   if (kind === "macs") return inspect(graph, { inputs }).macs;
   if (kind === "bytes") return inspect(graph, { inputs }).sizeBytes;
-  return (await latency(engine, [graph], { runs: 30, dims: inputs }))[0]!.minMs;
+  return (await latency(engine, [graph], { ...wholeRuns, dims: inputs }))[0]!.minMs;
 }

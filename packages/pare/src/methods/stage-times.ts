@@ -7,12 +7,15 @@ import { floats } from "../graph/tensor.js";
 import type { LinearLayer } from "../linear/layers.js";
 import { replaceLayer, type Stage, stageSize } from "../linear/replace.js";
 
-/** Runs of each candidate; the fastest counts, since other work on the machine only ever adds. */
-const runs = 20;
+/** Runs of each candidate, fewer of slow ones; the fastest counts, since other work on the machine only ever adds. */
+const measured = { runs: 20, withinMs: 200 };
 
 export class StageTimes {
   readonly #known = new Map<string, Promise<number>>();
-  constructor(readonly engine: Engine) {}
+  constructor(
+    readonly engine: Engine,
+    readonly signal?: AbortSignal,
+  ) {}
 
   /** Milliseconds; `stages` null: of the layer itself. */
   of(layer: LinearLayer, stages: readonly Stage[] | null): Promise<number> {
@@ -25,10 +28,11 @@ export class StageTimes {
   }
 
   async #measure(layer: LinearLayer, stages: readonly Stage[] | null): Promise<number> {
+    this.signal?.throwIfAborted();
     const alone = layerAlone(layer);
     const filled = stages?.map((s) => ({ ...s, weight: pattern(stageSize(layer, s)) }));
     const graph = filled ? replaceLayer(alone, layer, { stages: filled, bias: layer.bias }) : alone;
-    return (await latency(this.engine, [graph], { runs }))[0]!.minMs;
+    return (await latency(this.engine, [graph], measured))[0]!.minMs;
   }
 }
 
