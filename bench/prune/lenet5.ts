@@ -50,7 +50,8 @@ const row = (about: string, bar: string, recipe: unknown, work: Work): Row => ({
     const graph = await denseNet(data, place);
     return measured(graph, data.test, async () => {
       const done = await work(graph, data, place);
-      return { ...done, details: { "conv2 filters": done.graph.initializers.get("conv2.weight")?.dims[0] ?? "–" } };
+      const filters = done.graph.initializers.get("conv2.weight")?.dims[0];
+      return { ...done, ...(filters === undefined ? {} : { details: { "conv2 filters": filters } }) };
     });
   },
 });
