@@ -35,7 +35,7 @@ interface Stage {
   readonly place: StagePlace | null;
 }
 
-const absent = (signal?: AbortSignal) => (signal ? { signal } : {});
+const signalIn = (signal?: AbortSignal) => (signal ? { signal } : {});
 
 /** Training and evaluation throw PareError (usage) where there is no data. `finished` removes what the stage kept, once its outcome is safe. */
 export function toolsFor(w: Workplace, s: Stage): { readonly tools: Tools; finished(): Promise<void> } {
@@ -54,9 +54,9 @@ export function toolsFor(w: Workplace, s: Stage): { readonly tools: Tools; finis
     constraints: s.constraints,
     seed,
     ...(s.limit == null ? {} : { limit: s.limit }),
-    ...absent(w.signal),
+    ...signalIn(w.signal),
     log: w.log ?? (() => {}),
-    evaluate: (graph) => evaluate(graph, need(validation), { engine, ...absent(w.signal) }),
+    evaluate: (graph) => evaluate(graph, need(validation), { engine, ...signalIn(w.signal) }),
     async train(graph, options) {
       const path = await s.place?.unfinished.trainingPath(`${s.place.stage}-${trainings}`);
       if (path) kept.push(path);
@@ -73,7 +73,7 @@ export function toolsFor(w: Workplace, s: Stage): { readonly tools: Tools; finis
         ...(path ? { checkpoint: { path } } : {}),
         ...(w.onProgress ? { onProgress: w.onProgress } : {}),
         ...(w.onEpoch ? { onEpoch: w.onEpoch } : {}),
-        ...absent(w.signal),
+        ...signalIn(w.signal),
       });
     },
     async settled<T extends { readonly graph: Graph }>(work: () => Promise<T>): Promise<T> {
